@@ -1,0 +1,3 @@
+//! The `ctibridge` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The far side for real: a pretend Salesforce and a pretend PBX on real sockets. Imports nothing of ours.
