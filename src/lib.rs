@@ -25,4 +25,12 @@
 //! | cli | everything |
 //! | sim | nothing of ours |
 
+pub mod backoff;
+pub mod calls;
+pub mod directory;
+pub mod feeds;
+pub mod lifecycle;
+pub mod phone;
+pub mod salesforce;
+pub mod secret;
 pub mod sim;

@@ -1,0 +1,74 @@
+//! The answer to "whose number is this?": the candidates, best first, and where they come from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::phone::PhoneNumber;
+use crate::salesforce::RecordId;
+
+/// What a look-up found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    pub number: PhoneNumber,
+    pub source: Source,
+    /// Best first.
+    pub matches: Vec<Match>,
+    /// False when the deadline passed or Salesforce could not be asked: a later look-up may know more.
+    pub complete: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    Index,
+    Live,
+    None,
+}
+
+/// How sure a match is. The order is that of the ranking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Exactness {
+    /// The same E.164 number.
+    Exact,
+    /// The same national digits where the country of the stored number is unknown.
+    Possible,
+}
+
+/// A record whose stored number is the one asked for.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Match {
+    /// `Contact`, `Lead`, `Account` or a custom object.
+    pub object: String,
+    pub id: RecordId,
+    pub name: String,
+    /// Name of the account, or the lead's company.
+    pub account: Option<String>,
+    pub account_id: Option<RecordId>,
+    pub owner_id: Option<RecordId>,
+    /// Of a Person Account: its contact, which is what a Task's `WhoId` may name.
+    pub person_contact_id: Option<RecordId>,
+    /// The field that holds the number.
+    pub field: String,
+    pub exactness: Exactness,
+    /// Why it is a match and stands where it stands, in plain words.
+    pub reason: String,
+}
+
+impl Answer {
+    /// Nothing found, and nothing more to be found.
+    pub fn unknown(number: PhoneNumber) -> Self {
+        Self {
+            number,
+            source: Source::None,
+            matches: Vec::new(),
+            complete: true,
+        }
+    }
+}
+
+impl std::fmt::Debug for Match {
+    /// Without the name, so that it may stand in a log line.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{} by {}", self.object, self.id, self.field)
+    }
+}

@@ -1,0 +1,3 @@
+//! Who is calling: the answer to a phone number, with a deadline.
+
+pub mod answer;

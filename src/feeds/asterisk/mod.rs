@@ -1,0 +1,3 @@
+//! Asterisk's REST Interface (ARI) as a feed.
+
+pub mod wire;

@@ -1,0 +1,176 @@
+//! ARI's own words: the JSON of its event frames and of its REST answers.
+//!
+//! Field names and shapes are Asterisk's (rest-api/api-docs/events.json); all that is not needed here is left out.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+/// The channel object, the same in frames and in `GET /channels`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Channel {
+    pub id: String,
+    /// `PJSIP/101-00000005`
+    pub name: String,
+    /// `Down`, `Ring` (it calls the PBX), `Ringing` (the PBX calls it), `Up`, …
+    #[serde(default)]
+    pub state: String,
+    #[serde(default)]
+    pub caller: CallerId,
+    #[serde(default)]
+    pub connected: CallerId,
+    #[serde(default)]
+    pub dialplan: Dialplan,
+    #[serde(default, deserialize_with = "lenient_stamp")]
+    pub creationtime: Option<Timestamp>,
+    #[serde(default)]
+    pub channelvars: BTreeMap<String, serde_json::Value>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct CallerId {
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub number: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Dialplan {
+    #[serde(default)]
+    pub context: String,
+    #[serde(default)]
+    pub exten: String,
+    #[serde(default)]
+    pub app_name: String,
+    #[serde(default)]
+    pub app_data: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Bridge {
+    pub id: String,
+    /// `mixing`, `holding`
+    #[serde(default)]
+    pub bridge_type: String,
+    #[serde(default)]
+    pub channels: Vec<String>,
+    #[serde(default, deserialize_with = "lenient_stamp")]
+    pub creationtime: Option<Timestamp>,
+}
+
+/// One frame of the event websocket, with its stamp.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Frame {
+    #[serde(default, deserialize_with = "lenient_stamp")]
+    pub timestamp: Option<Timestamp>,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// The events that say something about calls. Others are `Other`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "type")]
+pub enum Event {
+    ChannelCreated {
+        channel: Channel,
+    },
+    ChannelStateChange {
+        channel: Channel,
+    },
+    ChannelDialplan {
+        channel: Channel,
+        #[serde(default)]
+        dialplan_app: String,
+        #[serde(default)]
+        dialplan_app_data: String,
+    },
+    ChannelVarset {
+        channel: Option<Channel>,
+    },
+    ChannelCallerId {
+        channel: Channel,
+    },
+    ChannelHold {
+        channel: Channel,
+    },
+    ChannelUnhold {
+        channel: Channel,
+    },
+    ChannelHangupRequest {
+        channel: Channel,
+        #[serde(default)]
+        soft: bool,
+        tech_cause: Option<i64>,
+    },
+    ChannelDestroyed {
+        channel: Channel,
+        #[serde(default)]
+        cause: i64,
+        tech_cause: Option<i64>,
+    },
+    ChannelEnteredBridge {
+        channel: Channel,
+        bridge: Bridge,
+    },
+    ChannelLeftBridge {
+        channel: Channel,
+        bridge: Bridge,
+    },
+    Dial {
+        peer: Channel,
+        caller: Option<Channel>,
+        #[serde(default)]
+        dialstatus: String,
+        #[serde(default)]
+        dialstring: String,
+        forwarded: Option<Channel>,
+    },
+    BridgeMerged {
+        bridge: Bridge,
+        bridge_from: Bridge,
+    },
+    BridgeBlindTransfer {
+        channel: Channel,
+        transferee: Option<Channel>,
+        #[serde(default)]
+        exten: String,
+        #[serde(default)]
+        result: String,
+    },
+    BridgeAttendedTransfer {
+        transferer_first_leg: Channel,
+        transferer_second_leg: Channel,
+        transfer_target: Option<Channel>,
+        #[serde(default)]
+        result: String,
+    },
+    ApplicationReplaced {
+        #[serde(default)]
+        application: String,
+    },
+    #[serde(other)]
+    Other,
+}
+
+/// The answer of `GET /channels/{id}/variable`.
+#[derive(Debug, Deserialize)]
+pub struct Variable {
+    #[serde(default)]
+    pub value: String,
+}
+
+/// `2026-11-21T17:26:44.085+0000`: ISO 8601 with an offset without a colon. What is no stamp reads as none.
+pub fn stamp(text: &str) -> Option<Timestamp> {
+    Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text)
+        .ok()
+        .or_else(|| text.parse().ok())
+}
+
+fn lenient_stamp<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+    Ok(text.as_deref().and_then(stamp))
+}

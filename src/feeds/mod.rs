@@ -1,0 +1,3 @@
+//! The adapters: from what a phone system says on the wire to [`crate::calls::feed::FeedMessage`].
+
+pub mod asterisk;
