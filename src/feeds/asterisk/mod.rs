@@ -1,3 +1,6 @@
 //! Asterisk's REST Interface (ARI) as a feed.
 
+mod config;
 pub mod wire;
+
+pub use config::Config;

@@ -1,0 +1,43 @@
+//! The settings of the section `[log]`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::fmt::serde::unsigned_duration::friendly::compact::required as duration;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// What is logged as a Task, and how.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub enabled: bool,
+    pub per: Per,
+    /// False: no Task for calls that no person answered.
+    pub missed: bool,
+    pub internal: bool,
+    /// A unique external id field on Activity, `CTI_Call_Id__c`. Empty: the org has none.
+    pub external_id_field: String,
+    /// Username or id for calls without a mapped agent. Empty: the API user.
+    pub fallback_owner: String,
+    /// Finished calls wait this long for company before they are sent.
+    #[serde(with = "duration")]
+    #[schemars(with = "String")]
+    pub batch_window: Duration,
+    /// Without `external_id_field`: an entry whose answer was lost is looked up again after this long, and only then sent again.
+    #[serde(with = "duration")]
+    #[schemars(with = "String")]
+    pub settle_after: Duration,
+    /// Template of the Task's subject.
+    pub subject: String,
+    /// More Task fields: API name = template.
+    #[serde(default)]
+    pub fields: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Per {
+    Call,
+    Agent,
+}
