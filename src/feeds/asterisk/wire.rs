@@ -162,15 +162,12 @@ pub struct Variable {
 }
 
 /// `2026-11-21T17:26:44.085+0000`: ISO 8601 with an offset without a colon. What is no stamp reads as none.
+#[must_use]
 pub fn stamp(text: &str) -> Option<Timestamp> {
-    Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text)
-        .ok()
-        .or_else(|| text.parse().ok())
+    Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text).ok().or_else(|| text.parse().ok())
 }
 
-fn lenient_stamp<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Timestamp>, D::Error> {
+fn lenient_stamp<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
     Ok(text.as_deref().and_then(stamp))
 }
