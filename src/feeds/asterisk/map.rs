@@ -203,8 +203,7 @@ impl Map {
 
     fn live_leg(&mut self, channel: &Channel, channels: &[Channel], bridges: &[Bridge]) -> LiveLeg {
         let mut leg = self.leg(channel);
-        // The state at birth is not in the snapshot; who was dialled is told by the application.
-        leg.origin = origin_by_application(channel);
+        leg.origin = origin_now(channel);
         leg.presentation = Presentation::Allowed;
         if leg.side == Side::Outside && leg.origin == Origin::CallsIn {
             leg.presentation =
@@ -319,10 +318,12 @@ fn read_cause(cause: i64, status: Option<i64>) -> Cause {
     }
 }
 
-/// A channel that Asterisk dialled runs one of its `AppDial` stand-ins; any other runs the dial plan, as who calls in does.
-fn origin_by_application(channel: &Channel) -> Origin {
-    match channel.dialplan.app_name.as_str() {
-        "AppDial" | "AppDial2" | "AppQueue" => Origin::IsCalled,
+/// Who began a channel, when its birth was not seen: before the answer its state tells; then what it runs, for a channel that
+/// Asterisk dialled runs one of its `AppDial` stand-ins, and any other the dial plan.
+fn origin_now(channel: &Channel) -> Origin {
+    match (channel.state.as_str(), channel.dialplan.app_name.as_str()) {
+        ("Ring", _) => Origin::CallsIn,
+        ("Down" | "Ringing" | "Dialing", _) | (_, "AppDial" | "AppDial2" | "AppQueue") => Origin::IsCalled,
         _ => Origin::CallsIn,
     }
 }
@@ -330,7 +331,7 @@ fn origin_by_application(channel: &Channel) -> Origin {
 /// Who had a dialled channel called: who is in one bridge with it, or who is connected to its number while it rings.
 fn dialer(channel: &Channel, bridge: Option<&Bridge>, channels: &[Channel]) -> Option<LegId> {
     let others = || channels.iter().filter(|other| other.id != channel.id);
-    let callers = others().filter(|other| origin_by_application(other) == Origin::CallsIn);
+    let callers = others().filter(|other| origin_now(other) == Origin::CallsIn);
     let mut candidates: Vec<&Channel> = match bridge {
         Some(bridge) => callers.filter(|other| bridge.channels.contains(&other.id)).collect(),
         None => callers
