@@ -161,7 +161,48 @@ pub struct Variable {
     pub value: String,
 }
 
+/// The answer of `GET /asterisk/info`.
+#[derive(Debug, Deserialize)]
+pub struct AsteriskInfo {
+    pub system: SystemInfo,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct SystemInfo {
+    #[serde(default)]
+    pub version: String,
+}
+
+/// Why a frame says nothing to us, without its content.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum BadFrame {
+    #[error("it is no JSON object with a `type`")]
+    NoEvent,
+    /// The type is one of [`Event`]'s, since nothing is asked of others.
+    #[error("a {0} frame lacks what it needs")]
+    Lacking(String),
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+impl Frame {
+    /// # Errors
+    ///
+    /// The text is no frame, or one of [`Event`]'s that lacks something.
+    pub fn parse(text: &str) -> Result<Self, BadFrame> {
+        serde_json::from_str(text).map_err(|_| match serde_json::from_str(text) {
+            Ok(Kind { kind }) => BadFrame::Lacking(kind),
+            Err(_) => BadFrame::NoEvent,
+        })
+    }
+}
+
 /// `2026-11-21T17:26:44.085+0000`: ISO 8601 with an offset without a colon. What is no stamp reads as none.
+#[must_use]
 pub fn stamp(text: &str) -> Option<Timestamp> {
     Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text)
         .ok()
