@@ -567,18 +567,18 @@ fn router(server: Server) -> Router {
 }
 
 impl Server {
-    fn admit(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), Response> {
+    fn admit(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), StatusCode> {
         let mut world = self.world.lock().unwrap();
         world.requests.push(uri.to_string());
         match headers.get("authorization") {
             Some(value) if value == CREDENTIALS => Ok(()),
-            _ => Err(StatusCode::UNAUTHORIZED.into_response()),
+            _ => Err(StatusCode::UNAUTHORIZED),
         }
     }
 
     async fn rest(mut self, headers: HeaderMap, uri: Uri, body: String) -> Response {
         if let Err(refused) = self.admit(&headers, &uri) {
-            return refused;
+            return refused.into_response();
         }
         self.rest_open.wait_for(|open| *open).await.unwrap();
         let status = self.world.lock().unwrap().rest_status;
@@ -593,7 +593,7 @@ async fn events(
     upgrade: WebSocketUpgrade,
 ) -> Response {
     if let Err(refused) = server.admit(&headers, &uri) {
-        return refused;
+        return refused.into_response();
     }
     if let Some(status) = server.world.lock().unwrap().refuse {
         return status.into_response();

@@ -1,5 +1,7 @@
 //! Whom a feed trusts when it connects by TLS: the system's authorities and, where it is set, a private one.
 
+use std::error::Error;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum SetupError {
     #[error("`ca_file` {path}: {source}")]
     CaFile { path: String, source: pem::Error },
     #[error("`ca_file` {0} holds no certificate in PEM form")]
@@ -23,14 +25,14 @@ pub enum Error {
 /// Trusts the system's authorities and those in `ca_file`, if it is not empty.
 ///
 /// Reads both from disk, so that a change holds from the next connection on.
-pub fn trusting(ca_file: &str) -> Result<Arc<ClientConfig>, Error> {
+pub fn trusting(ca_file: &str) -> Result<Arc<ClientConfig>, SetupError> {
     let provider = Arc::new(ring::default_provider());
     let verifier = Verifier::new_with_extra_roots(roots(ca_file)?, provider.clone())?;
     build(provider, Arc::new(verifier))
 }
 
 /// For a connection without TLS, by libraries that want a configuration all the same: trusts nobody.
-pub fn unused() -> Result<Arc<ClientConfig>, Error> {
+pub fn unused() -> Result<Arc<ClientConfig>, SetupError> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(RootCertStore::empty())
@@ -38,10 +40,38 @@ pub fn unused() -> Result<Arc<ClientConfig>, Error> {
     Ok(Arc::new(config))
 }
 
+/// Whether a connection failed because the other side's certificate is not trusted.
+pub fn is_distrust(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(|cause| {
+        matches!(
+            cause.downcast_ref(),
+            Some(rustls::Error::InvalidCertificate(_))
+        )
+    })
+}
+
+/// An error and all that is behind it, the outermost first.
+pub fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| behind(*error))
+}
+
+/// An IO error that wraps another one names that one's cause as its own, and not the one that it wraps.
+fn behind<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    let wrapped = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    match wrapped {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
+}
+
 fn build(
     provider: Arc<CryptoProvider>,
     verifier: Arc<dyn ServerCertVerifier>,
-) -> Result<Arc<ClientConfig>, Error> {
+) -> Result<Arc<ClientConfig>, SetupError> {
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -50,11 +80,11 @@ fn build(
     Ok(Arc::new(config))
 }
 
-fn roots(ca_file: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+fn roots(ca_file: &str) -> Result<Vec<CertificateDer<'static>>, SetupError> {
     if ca_file.is_empty() {
         return Ok(Vec::new());
     }
-    let unreadable = |source| Error::CaFile {
+    let unreadable = |source| SetupError::CaFile {
         path: ca_file.to_owned(),
         source,
     };
@@ -63,7 +93,7 @@ fn roots(ca_file: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(unreadable)?;
     if roots.is_empty() {
-        return Err(Error::NoCertificate(ca_file.to_owned()));
+        return Err(SetupError::NoCertificate(ca_file.to_owned()));
     }
     Ok(roots)
 }
@@ -77,7 +107,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_str().unwrap();
         let error = trusting(path).unwrap_err();
-        assert!(matches!(&error, Error::NoCertificate(named) if named == path));
+        assert!(matches!(&error, SetupError::NoCertificate(named) if named == path));
     }
 
     #[test]

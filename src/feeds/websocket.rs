@@ -62,7 +62,7 @@ pub enum ConnectError {
     /// The server speaks HTTP and does not want the websocket.
     #[error("refused with HTTP {0}")]
     Refused(u16),
-    #[error("{0}")]
+    #[error(transparent)]
     Failed(tungstenite::Error),
 }
 

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use crate::feeds::tls;
+
 /// What to check when ARI answers a request with this status.
 pub fn on_status(status: u16) -> &'static str {
     match status {
@@ -18,14 +20,25 @@ pub fn on_status(status: u16) -> &'static str {
     }
 }
 
-/// An error with all that is behind it: libraries tell the cause only when they are asked for it.
-pub fn chain(error: &dyn Error) -> String {
+/// What went wrong when no answer came at all, and what to check.
+pub fn on_failure(error: &(dyn Error + 'static)) -> String {
+    let advice = if tls::is_distrust(error) {
+        "set `ca_file` to the authority that signed its certificate (not to the certificate itself), and use a host name in `url` that the certificate holds"
+    } else {
+        "check `url`, that Asterisk runs and that http.conf has it listen there"
+    };
+    format!("{}; {advice}", told(error))
+}
+
+/// An error with all that is behind it: some libraries tell the cause only when they are asked for it.
+fn told(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
+    for cause in tls::causes(error).skip(1) {
+        let cause = cause.to_string();
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
     }
     text
 }

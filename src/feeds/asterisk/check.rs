@@ -11,7 +11,7 @@ pub enum TryError {
     #[error(transparent)]
     Address(#[from] BadUrl),
     #[error(transparent)]
-    Tls(#[from] tls::Error),
+    Tls(#[from] tls::SetupError),
     #[error("Asterisk cannot be asked by REST: {0}")]
     Rest(#[from] rest::Error),
 }

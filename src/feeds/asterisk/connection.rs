@@ -62,7 +62,7 @@ async fn stay(feed: &Feed) -> Result<Infallible, Loss> {
 }
 
 /// Plain connections do without the system's authorities, which a small machine may not have.
-pub fn trust(config: &Config, address: &Address) -> Result<Arc<ClientConfig>, tls::Error> {
+pub fn trust(config: &Config, address: &Address) -> Result<Arc<ClientConfig>, tls::SetupError> {
     if address.secure {
         tls::trusting(&config.ca_file)
     } else {
@@ -98,9 +98,9 @@ fn not_open(error: &ConnectError) -> Loss {
         ConnectError::Refused(status) => {
             format!("no event socket, {error}: {}", advice::on_status(*status))
         }
-        ConnectError::TimedOut(_) | ConnectError::Failed(_) => format!(
-            "no event socket: {error}; check `url`, that Asterisk runs and that http.conf has it listen there"
-        ),
+        ConnectError::TimedOut(_) | ConnectError::Failed(_) => {
+            format!("no event socket: {}", advice::on_failure(error))
+        }
     })
 }
 

@@ -23,7 +23,7 @@ pub enum Error {
     Address(#[from] BadUrl),
     #[error("HTTP {0}: {advice}", advice = advice::on_status(*.0))]
     Refused(u16),
-    #[error("{}", advice::chain(.0))]
+    #[error("{}", advice::on_failure(.0))]
     Failed(#[source] reqwest::Error),
     #[error("the answer is longer than {BODY_BYTES} bytes")]
     TooLong,
