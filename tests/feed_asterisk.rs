@@ -51,10 +51,7 @@ async fn a_wrong_password_says_what_to_check_and_is_tried_again() {
     pbx.until_tries(3).await;
     let status = feed.status.get();
     let reason = status.reason.unwrap();
-    assert!(
-        reason.contains("401") && reason.contains("ari.conf"),
-        "{reason}"
-    );
+    assert!(reason.contains("401") && reason.contains("ari.conf"), "{reason}");
     assert!(!status.been_up);
 }
 
@@ -82,10 +79,7 @@ async fn nobody_there_is_tried_again() {
 
     feed.until(|status| status.reason.is_some()).await;
     let reason = feed.status.get().reason.unwrap();
-    assert!(
-        reason.contains("refused") && reason.contains("`url`"),
-        "{reason}"
-    );
+    assert!(reason.contains("refused") && reason.contains("`url`"), "{reason}");
 
     let mut pbx = Pbx::start_at(address).await;
     let mut feed = feed;
@@ -113,19 +107,12 @@ async fn a_closed_connection_is_a_loss_after_its_last_frame() {
 async fn a_replaced_application_is_named_and_not_taken_back_at_once() {
     let pause = Duration::from_millis(700);
     let mut pbx = Pbx::start().await;
-    let mut feed = pbx.feed_with(Limits {
-        replaced_pause: pause,
-        ..quick()
-    });
+    let mut feed = pbx.feed_with(Limits { replaced_pause: pause, ..quick() });
     let mut socket = pbx.accept().await;
     feed.up().await;
 
     let replaced = Instant::now();
-    send(
-        &mut socket,
-        r#"{"type":"ApplicationReplaced","application":"ctibridge"}"#,
-    )
-    .await;
+    send(&mut socket, r#"{"type":"ApplicationReplaced","application":"ctibridge"}"#).await;
     let reason = feed.lost().await;
     assert!(reason.contains("`ctibridge`"), "{reason}");
 
@@ -176,10 +163,7 @@ async fn a_huge_frame_ends_the_connection_and_the_next_one_is_fine() {
     // The feed hangs up in the middle of it.
     let _ = socket.send(huge).await;
     let reason = feed.lost().await;
-    assert!(
-        reason.contains("41943040 bytes") && reason.contains("4194304"),
-        "{reason}"
-    );
+    assert!(reason.contains("41943040 bytes") && reason.contains("4194304"), "{reason}");
 
     let _socket = pbx.accept().await;
     feed.up().await;
@@ -192,18 +176,10 @@ async fn frames_that_are_not_understood_are_counted() {
     let mut socket = pbx.accept().await;
     feed.up().await;
 
-    for frame in [
-        "no JSON at all",
-        "[]",
-        r#"{"type":"ChannelCreated"}"#,
-        r#"{"type":"FromTheFuture","channel":7}"#,
-    ] {
+    for frame in ["no JSON at all", "[]", r#"{"type":"ChannelCreated"}"#, r#"{"type":"FromTheFuture","channel":7}"#] {
         send(&mut socket, frame).await;
     }
-    socket
-        .send(Message::Binary(vec![0; 100].into()))
-        .await
-        .unwrap();
+    socket.send(Message::Binary(vec![0; 100].into())).await.unwrap();
     send(&mut socket, &created("2.2", "PJSIP/101-00000002")).await;
 
     assert_eq!(feed.appeared().await, "2.2");
@@ -267,10 +243,7 @@ async fn without_a_snapshot_the_connection_is_tried_again() {
         while let Some(Ok(_)) = socket.recv().await {}
     }
     let reason = feed.status.get().reason.unwrap();
-    assert!(
-        reason.contains("500") && reason.contains("REST"),
-        "{reason}"
-    );
+    assert!(reason.contains("500") && reason.contains("REST"), "{reason}");
 
     pbx.set(|pbx| pbx.rest_status = StatusCode::OK);
     feed.up().await;
@@ -294,10 +267,7 @@ async fn a_presentation_is_asked_once_and_told() {
 #[tokio::test]
 async fn a_question_without_an_answer_does_not_delay_frames() {
     let mut pbx = Pbx::start().await;
-    let mut feed = pbx.feed_with(Limits {
-        ask: Duration::from_millis(500),
-        ..quick()
-    });
+    let mut feed = pbx.feed_with(Limits { ask: Duration::from_millis(500), ..quick() });
     let mut socket = pbx.accept().await;
     feed.up().await;
 
@@ -382,20 +352,8 @@ impl Feed {
         let status = StatusHandle::new(config.name.as_str());
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(asterisk::run_with(
-            config,
-            BTreeMap::new(),
-            limits,
-            out,
-            status.clone(),
-            stop.clone(),
-        ));
-        Self {
-            messages,
-            status,
-            stop,
-            tasks,
-        }
+        tasks.spawn(asterisk::run_with(config, BTreeMap::new(), limits, out, status.clone(), stop.clone()));
+        Self { messages, status, stop, tasks }
     }
 
     async fn next(&mut self) -> FeedMessage {
@@ -510,20 +468,10 @@ impl Pbx {
         }));
         let (rest_open, opened) = watch::channel(true);
         let (accepted, sockets) = mpsc::channel(16);
-        let app = router(Server {
-            world: world.clone(),
-            rest_open: opened,
-            sockets: accepted,
-        });
+        let app = router(Server { world: world.clone(), rest_open: opened, sockets: accepted });
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self {
-            address,
-            world,
-            rest_open,
-            sockets,
-            _server: server,
-        }
+        Self { address, world, rest_open, sockets, _server: server }
     }
 
     fn feed(&self) -> Feed {
@@ -586,12 +534,7 @@ impl Server {
     }
 }
 
-async fn events(
-    State(server): State<Server>,
-    headers: HeaderMap,
-    uri: Uri,
-    upgrade: WebSocketUpgrade,
-) -> Response {
+async fn events(State(server): State<Server>, headers: HeaderMap, uri: Uri, upgrade: WebSocketUpgrade) -> Response {
     if let Err(refused) = server.admit(&headers, &uri) {
         return refused.into_response();
     }
@@ -615,12 +558,7 @@ async fn info(State(server): State<Server>, headers: HeaderMap, uri: Uri) -> Res
     server.rest(headers, uri, body.to_owned()).await
 }
 
-async fn variable(
-    State(server): State<Server>,
-    headers: HeaderMap,
-    uri: Uri,
-    Path(_): Path<String>,
-) -> Response {
+async fn variable(State(server): State<Server>, headers: HeaderMap, uri: Uri, Path(_): Path<String>) -> Response {
     let body = r#"{"value":"prohib_not_screened"}"#;
     server.rest(headers, uri, body.to_owned()).await
 }

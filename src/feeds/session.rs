@@ -23,11 +23,7 @@ pub struct Retry {
 
 impl Default for Retry {
     fn default() -> Self {
-        Self {
-            first: Duration::from_millis(200),
-            cap: Duration::from_secs(10),
-            settled: Duration::from_secs(10),
-        }
+        Self { first: Duration::from_millis(200), cap: Duration::from_secs(10), settled: Duration::from_secs(10) }
     }
 }
 
@@ -41,10 +37,7 @@ pub struct Loss {
 
 impl Loss {
     pub fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-            pause: Duration::ZERO,
-        }
+        Self { reason: reason.into(), pause: Duration::ZERO }
     }
 
     #[must_use]
@@ -62,16 +55,8 @@ pub struct Outlet {
 }
 
 impl Outlet {
-    pub fn new(
-        name: &str,
-        out: mpsc::Sender<(Arc<str>, FeedMessage)>,
-        status: StatusHandle,
-    ) -> Self {
-        Self {
-            name: name.into(),
-            out,
-            status,
-        }
+    pub fn new(name: &str, out: mpsc::Sender<(Arc<str>, FeedMessage)>, status: StatusHandle) -> Self {
+        Self { name: name.into(), out, status }
     }
 
     pub fn status(&self) -> &StatusHandle {

@@ -42,26 +42,17 @@ pub fn unused() -> Result<Arc<ClientConfig>, SetupError> {
 
 /// Whether a connection failed because the other side's certificate is not trusted.
 pub fn is_distrust(error: &(dyn Error + 'static)) -> bool {
-    causes(error).any(|cause| {
-        matches!(
-            cause.downcast_ref(),
-            Some(rustls::Error::InvalidCertificate(_))
-        )
-    })
+    causes(error).any(|cause| matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))))
 }
 
 /// An error and all that is behind it, the outermost first.
-pub fn causes<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| behind(*error))
 }
 
 /// An IO error that wraps another one names that one's cause as its own, and not the one that it wraps.
 fn behind<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    let wrapped = error
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref);
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     match wrapped {
         Some(wrapped) => Some(wrapped),
         None => error.source(),
@@ -84,10 +75,7 @@ fn roots(ca_file: &str) -> Result<Vec<CertificateDer<'static>>, SetupError> {
     if ca_file.is_empty() {
         return Ok(Vec::new());
     }
-    let unreadable = |source| SetupError::CaFile {
-        path: ca_file.to_owned(),
-        source,
-    };
+    let unreadable = |source| SetupError::CaFile { path: ca_file.to_owned(), source };
     let roots = CertificateDer::pem_file_iter(Path::new(ca_file))
         .map_err(unreadable)?
         .collect::<Result<Vec<_>, _>>()

@@ -13,9 +13,7 @@ use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Bytes, Message, Utf8Bytes};
-use tokio_tungstenite::{
-    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
-};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 use tracing::Instrument;
 
 use super::session::Loss;
@@ -95,8 +93,7 @@ pub async fn connect(
     let config = WebSocketConfig::default()
         .max_message_size(Some(limits.message_bytes))
         .max_frame_size(Some(limits.message_bytes));
-    let handshake =
-        connect_async_tls_with_config(request, Some(config), true, Some(Connector::Rustls(tls)));
+    let handshake = connect_async_tls_with_config(request, Some(config), true, Some(Connector::Rustls(tls)));
     let (socket, _) = timeout(limits.connect, handshake)
         .await
         .map_err(|_| ConnectError::TimedOut(limits.connect))?
@@ -174,9 +171,7 @@ impl Reader {
         match message {
             Some(Ok(Message::Text(text))) => self.keep(text),
             Some(Ok(Message::Close(frame))) => Err(closed(frame.map(|frame| frame.code.into()))),
-            Some(Ok(
-                Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_),
-            )) => Ok(()),
+            Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(()),
             Some(Err(error)) => Err(broken(&error)),
             None => Err(closed(None)),
         }
@@ -187,9 +182,7 @@ impl Reader {
         let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
         let room = self.room.clone().try_acquire_many_owned(bytes);
         let room = room.map_err(|_| self.overrun())?;
-        self.store
-            .try_send(RawFrame { text, room })
-            .map_err(|_| self.overrun())
+        self.store.try_send(RawFrame { text, room }).map_err(|_| self.overrun())
     }
 
     async fn ping(&mut self) -> Result<(), Loss> {
@@ -208,10 +201,7 @@ impl Reader {
     fn overrun(&self) -> Loss {
         self.status.count_overrun();
         let waiting = self.store.max_capacity() - self.store.capacity();
-        tracing::warn!(
-            waiting,
-            "frames come faster than they are taken: the connection is dropped"
-        );
+        tracing::warn!(waiting, "frames come faster than they are taken: the connection is dropped");
         Loss::new(format!("overrun: {waiting} frames were waiting")).pausing(PAUSE_AFTER_EXCESS)
     }
 }

@@ -25,11 +25,7 @@ impl Address {
             "wss" => ("https", true),
             _ => return Err(BadUrl),
         };
-        Ok(Self {
-            rest: rest(&url, scheme)?,
-            events: events(url, &config.app),
-            secure,
-        })
+        Ok(Self { rest: rest(&url, scheme)?, events: events(url, &config.app), secure })
     }
 
     /// The address of a REST resource, its parts percent-encoded.
@@ -41,9 +37,7 @@ impl Address {
 }
 
 fn events(mut url: Url, app: &str) -> Url {
-    url.query_pairs_mut()
-        .append_pair("app", app)
-        .append_pair("subscribeAll", "true");
+    url.query_pairs_mut().append_pair("app", app).append_pair("subscribeAll", "true");
     url
 }
 
@@ -78,10 +72,7 @@ mod tests {
     #[test]
     fn rest_is_beside_the_events() {
         let address = Address::of(&config("wss://pbx.example:8089/x/ari/events")).unwrap();
-        assert_eq!(
-            address.events.as_str(),
-            "wss://pbx.example:8089/x/ari/events?app=my+app&subscribeAll=true"
-        );
+        assert_eq!(address.events.as_str(), "wss://pbx.example:8089/x/ari/events?app=my+app&subscribeAll=true");
         assert_eq!(address.rest.as_str(), "https://pbx.example:8089/x/ari");
         assert!(address.secure);
     }
@@ -89,23 +80,13 @@ mod tests {
     #[test]
     fn the_parts_of_a_resource_are_encoded() {
         let address = Address::of(&config("ws://127.0.0.1:8088/ari/events/")).unwrap();
-        let url = address
-            .resource(&["channels", "../x/y?z", "variable"])
-            .unwrap();
-        assert_eq!(
-            url.as_str(),
-            "http://127.0.0.1:8088/ari/channels/..%2Fx%2Fy%3Fz/variable"
-        );
+        let url = address.resource(&["channels", "../x/y?z", "variable"]).unwrap();
+        assert_eq!(url.as_str(), "http://127.0.0.1:8088/ari/channels/..%2Fx%2Fy%3Fz/variable");
     }
 
     #[test]
     fn other_addresses_are_refused() {
-        for url in [
-            "http://127.0.0.1/ari/events",
-            "ws://127.0.0.1/ari",
-            "127.0.0.1:8088",
-            "",
-        ] {
+        for url in ["http://127.0.0.1/ari/events", "ws://127.0.0.1/ari", "127.0.0.1:8088", ""] {
             assert!(Address::of(&config(url)).is_err(), "{url}");
         }
     }

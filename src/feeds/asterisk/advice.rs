@@ -8,9 +8,7 @@ use crate::feeds::tls;
 pub fn on_status(status: u16) -> &'static str {
     match status {
         400 => "the application's name is missing or not accepted; check `app`",
-        401 => {
-            "the user or the password is not accepted; check `username` and `password` against ari.conf"
-        }
+        401 => "the user or the password is not accepted; check `username` and `password` against ari.conf",
         403 => "the user may not do this; check the user's section in ari.conf",
         404 => {
             "no ARI there, or Asterisk is still starting; check `url`, `enabled` in http.conf and ari.conf, and that the res_ari modules are loaded"

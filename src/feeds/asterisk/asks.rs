@@ -27,22 +27,14 @@ pub struct Asks {
 
 impl Asks {
     pub fn new(rest: Arc<Rest>, limits: &Limits) -> Self {
-        Self {
-            rest,
-            turns: Arc::new(Semaphore::new(limits.asks)),
-            limit: limits.ask,
-            tasks: JoinSet::new(),
-        }
+        Self { rest, turns: Arc::new(Semaphore::new(limits.asks)), limit: limits.ask, tasks: JoinSet::new() }
     }
 
     pub fn presentation(&mut self, channel: String) {
         let (rest, turns, limit) = (self.rest.clone(), self.turns.clone(), self.limit);
         let ask = async move {
             let answer = timeout(limit, in_turn(&rest, &turns, &channel)).await;
-            Answer {
-                presentation: answer.ok().flatten(),
-                channel,
-            }
+            Answer { presentation: answer.ok().flatten(), channel }
         };
         self.tasks.spawn(ask.in_current_span());
     }

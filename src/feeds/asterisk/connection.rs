@@ -43,51 +43,37 @@ pub async fn live(feed: &Feed) -> Loss {
 async fn stay(feed: &Feed) -> Result<Infallible, Loss> {
     let address = Address::of(&feed.config).map_err(|error| Loss::new(error.to_string()))?;
     let tls = trust(&feed.config, &address).map_err(|error| Loss::new(error.to_string()))?;
-    let rest = Rest::new(&feed.config, address.clone(), &tls, feed.limits.rest)
-        .map_err(|error| no_snapshot(&error))?;
+    let rest = Rest::new(&feed.config, address.clone(), &tls, feed.limits.rest).map_err(|error| no_snapshot(&error))?;
     let stream = open(feed, &address, tls).await?;
     // The reader is at work: what happens from here on waits behind the snapshot.
     let mut map = Map::new(&feed.config.trunks, &feed.devices);
     let known = snapshot(&rest, &mut map).await?;
     tracing::info!(legs = known.legs.len(), "the feed is up");
     feed.outlet.up(Snapshot::Known(known)).await;
-    let connection = Connection {
-        feed,
-        stream,
-        map,
-        asks: Asks::new(Arc::new(rest), &feed.limits),
-        told: BTreeSet::new(),
-    };
+    let mut asks = Asks::new(Arc::new(rest), &feed.limits);
+    for channel in map.unasked() {
+        asks.presentation(channel);
+    }
+    let connection = Connection { feed, stream, map, asks, told: BTreeSet::new() };
     connection.follow().await
 }
 
 /// Plain connections do without the system's authorities, which a small machine may not have.
 pub fn trust(config: &Config, address: &Address) -> Result<Arc<ClientConfig>, tls::SetupError> {
-    if address.secure {
-        tls::trusting(&config.ca_file)
-    } else {
-        tls::unused()
-    }
+    if address.secure { tls::trusting(&config.ca_file) } else { tls::unused() }
 }
 
 async fn open(feed: &Feed, address: &Address, tls: Arc<ClientConfig>) -> Result<Stream, Loss> {
     let request = request(&feed.config, address).map_err(|error| not_open(&error))?;
     let (limits, status) = (&feed.limits.socket, feed.outlet.status());
-    websocket::connect(request, tls, limits, status)
-        .await
-        .map_err(|error| not_open(&error))
+    websocket::connect(request, tls, limits, status).await.map_err(|error| not_open(&error))
 }
 
 fn request(config: &Config, address: &Address) -> Result<Request, ConnectError> {
-    let mut request = address
-        .events
-        .as_str()
-        .into_client_request()
-        .map_err(ConnectError::Failed)?;
+    let mut request = address.events.as_str().into_client_request().map_err(ConnectError::Failed)?;
     let user = format!("{}:{}", config.username, config.password.expose());
     let basic = format!("Basic {}", STANDARD.encode(user));
-    let mut value =
-        HeaderValue::try_from(basic).map_err(|error| ConnectError::Failed(error.into()))?;
+    let mut value = HeaderValue::try_from(basic).map_err(|error| ConnectError::Failed(error.into()))?;
     value.set_sensitive(true);
     request.headers_mut().insert(header::AUTHORIZATION, value);
     Ok(request)
@@ -105,8 +91,7 @@ fn not_open(error: &ConnectError) -> Loss {
 }
 
 async fn snapshot(rest: &Rest, map: &mut Map) -> Result<Known, Loss> {
-    let (channels, bridges) =
-        tokio::try_join!(rest.channels(), rest.bridges()).map_err(|error| no_snapshot(&error))?;
+    let (channels, bridges) = tokio::try_join!(rest.channels(), rest.bridges()).map_err(|error| no_snapshot(&error))?;
     Ok(map.snapshot(&channels, &bridges))
 }
 
@@ -181,10 +166,7 @@ impl Connection<'_> {
 
     /// Asterisk leaves the losing socket open and says nothing on it any more.
     fn replaced(&self) -> Loss {
-        Loss::new(format!(
-            "another client connected with app `{}`; give each its own `app`",
-            self.feed.config.app
-        ))
-        .pausing(self.feed.limits.replaced_pause)
+        Loss::new(format!("another client connected with app `{}`; give each its own `app`", self.feed.config.app))
+            .pausing(self.feed.limits.replaced_pause)
     }
 }

@@ -8,6 +8,7 @@ use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
 
 use super::address::{Address, BadUrl};
+use super::map::PRESENTATION;
 use super::wire::{AsteriskInfo, Bridge, Channel, Variable};
 use super::{Config, advice};
 use crate::secret::Secret;
@@ -40,12 +41,7 @@ pub struct Rest {
 }
 
 impl Rest {
-    pub fn new(
-        config: &Config,
-        address: Address,
-        tls: &Arc<ClientConfig>,
-        limit: Duration,
-    ) -> Result<Self, Error> {
+    pub fn new(config: &Config, address: Address, tls: &Arc<ClientConfig>, limit: Duration) -> Result<Self, Error> {
         let client = Client::builder()
             .tls_backend_preconfigured(ClientConfig::clone(tls))
             .redirect(reqwest::redirect::Policy::none())
@@ -54,12 +50,7 @@ impl Rest {
             .pool_idle_timeout(IDLE)
             .build()
             .map_err(Error::Failed)?;
-        Ok(Self {
-            client,
-            address,
-            username: config.username.clone(),
-            password: config.password.clone(),
-        })
+        Ok(Self { client, address, username: config.username.clone(), password: config.password.clone() })
     }
 
     pub async fn channels(&self) -> Result<Vec<Channel>, Error> {
@@ -71,24 +62,19 @@ impl Rest {
     }
 
     pub async fn info(&self) -> Result<AsteriskInfo, Error> {
-        self.read(self.address.resource(&["asterisk", "info"])?)
-            .await
+        self.read(self.address.resource(&["asterisk", "info"])?).await
     }
 
     /// Whether the caller's number may be shown, in Asterisk's words: `prohib_not_screened`.
     pub async fn presentation(&self, channel: &str) -> Result<String, Error> {
         let mut url = self.address.resource(&["channels", channel, "variable"])?;
-        url.query_pairs_mut()
-            .append_pair("variable", "CALLERID(pres)");
+        url.query_pairs_mut().append_pair("variable", PRESENTATION);
         let variable: Variable = self.read(url).await?;
         Ok(variable.value)
     }
 
     async fn read<T: DeserializeOwned>(&self, url: Url) -> Result<T, Error> {
-        let request = self
-            .client
-            .get(url)
-            .basic_auth(&self.username, Some(self.password.expose()));
+        let request = self.client.get(url).basic_auth(&self.username, Some(self.password.expose()));
         let response = request.send().await.map_err(failed)?;
         if !response.status().is_success() {
             return Err(Error::Refused(response.status().as_u16()));
