@@ -265,6 +265,17 @@ async fn a_presentation_is_asked_once_and_told() {
 }
 
 #[tokio::test]
+async fn a_caller_who_was_there_before_is_asked_for_too() {
+    let mut pbx = Pbx::start().await;
+    pbx.set(|pbx| pbx.channels = format!("[{}]", channel("1.1", "PJSIP/trunk-00000001")));
+    let mut feed = pbx.feed();
+    let _socket = pbx.accept().await;
+
+    assert_eq!(feed.up().await, ["1.1"]);
+    assert_eq!(feed.presentation().await, Presentation::Withheld);
+}
+
+#[tokio::test]
 async fn a_question_without_an_answer_does_not_delay_frames() {
     let mut pbx = Pbx::start().await;
     let mut feed = pbx.feed_with(Limits { ask: Duration::from_millis(500), ..quick() });

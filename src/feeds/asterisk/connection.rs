@@ -13,9 +13,10 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
 
 use super::address::Address;
 use super::asks::{Answer, Asks};
+use super::frame::BadFrame;
 use super::map::Map;
 use super::rest::{self, Rest};
-use super::wire::{BadFrame, Event, Frame};
+use super::wire::{Event, Frame};
 use super::{Config, Limits, advice};
 use crate::calls::event::CallEvent;
 use crate::calls::feed::{Known, Snapshot};

@@ -18,6 +18,7 @@ mod asks;
 mod check;
 mod config;
 mod connection;
+mod frame;
 mod limits;
 pub mod map;
 mod rest;
@@ -25,6 +26,7 @@ pub mod wire;
 
 pub use check::{TryError, try_once};
 pub use config::Config;
+pub use frame::BadFrame;
 pub use limits::Limits;
 
 /// Runs the feed until `stop`, through any number of losses.
@@ -48,14 +50,7 @@ pub async fn run_with(
     stop: CancellationToken,
 ) {
     let span = tracing::info_span!("feed", feed.name = config.name);
-    let feed = connection::Feed {
-        outlet: Outlet::new(&config.name, out, status),
-        config,
-        devices,
-        limits,
-    };
-    let life = session::keep_up(&feed.outlet, &feed.limits.retry, || {
-        Box::pin(connection::live(&feed))
-    });
+    let feed = connection::Feed { outlet: Outlet::new(&config.name, out, status), config, devices, limits };
+    let life = session::keep_up(&feed.outlet, &feed.limits.retry, || Box::pin(connection::live(&feed)));
     stop.run_until_cancelled(life.instrument(span)).await;
 }

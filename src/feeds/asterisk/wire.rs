@@ -62,16 +62,14 @@ pub struct Bridge {
 
 /// One frame of the event websocket, with its stamp.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "serde_json::Value")]
 pub struct Frame {
-    #[serde(default, deserialize_with = "lenient_stamp")]
     pub timestamp: Option<Timestamp>,
-    #[serde(flatten)]
     pub event: Event,
 }
 
 /// The events that say something about calls. Others are `Other`.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(tag = "type")]
 pub enum Event {
     ChannelCreated {
         channel: Channel,
@@ -173,45 +171,13 @@ pub struct SystemInfo {
     pub version: String,
 }
 
-/// Why a frame says nothing to us, without its content.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum BadFrame {
-    #[error("it is no JSON object with a `type`")]
-    NoEvent,
-    /// The type is one of [`Event`]'s, since nothing is asked of others.
-    #[error("a {0} frame lacks what it needs")]
-    Lacking(String),
-}
-
-#[derive(Deserialize)]
-struct Kind {
-    #[serde(rename = "type")]
-    kind: String,
-}
-
-impl Frame {
-    /// # Errors
-    ///
-    /// The text is no frame, or one of [`Event`]'s that lacks something.
-    pub fn parse(text: &str) -> Result<Self, BadFrame> {
-        serde_json::from_str(text).map_err(|_| match serde_json::from_str(text) {
-            Ok(Kind { kind }) => BadFrame::Lacking(kind),
-            Err(_) => BadFrame::NoEvent,
-        })
-    }
-}
-
 /// `2026-11-21T17:26:44.085+0000`: ISO 8601 with an offset without a colon. What is no stamp reads as none.
 #[must_use]
 pub fn stamp(text: &str) -> Option<Timestamp> {
-    Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text)
-        .ok()
-        .or_else(|| text.parse().ok())
+    Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text).ok().or_else(|| text.parse().ok())
 }
 
-fn lenient_stamp<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Timestamp>, D::Error> {
+pub(super) fn lenient_stamp<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
     Ok(text.as_deref().and_then(stamp))
 }
