@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::event::{Cause, LegId, Presentation};
 use super::record::{
-    AgentPart, CallKey, CallRecord, Direction, Disposition, Extension, Happening, HungUpBy,
-    JourneyStep, OpenCall, OutsideParty,
+    AgentPart, CallKey, CallRecord, Direction, Disposition, Extension, Happening, HungUpBy, JourneyStep, OpenCall,
+    OutsideParty,
 };
 use super::screen::{Screen, Tell, Turn};
 use super::step::Step;
@@ -66,10 +66,7 @@ impl Call {
             key: beginning.key,
             feed: beginning.feed,
             direction: beginning.direction,
-            party: OutsideParty {
-                number: beginning.number,
-                name: beginning.name,
-            },
+            party: OutsideParty { number: beginning.number, name: beginning.name },
             dialed: beginning.dialed,
             queue: None,
             started,
@@ -143,10 +140,7 @@ impl Call {
             Presentation::Allowed | Presentation::Unknown => false,
         };
         if hidden || view.party.number == PhoneNumber::Withheld {
-            view.party = OutsideParty {
-                number: PhoneNumber::Withheld,
-                name: None,
-            };
+            view.party = OutsideParty { number: PhoneNumber::Withheld, name: None };
         }
         view
     }
@@ -178,42 +172,20 @@ impl Call {
         if !self.has_outside_party() {
             return;
         }
-        let Some(tell) = self
-            .screens
-            .entry(extension.clone())
-            .or_insert(Screen::Blank)
-            .turn(turn)
-        else {
+        let Some(tell) = self.screens.entry(extension.clone()).or_insert(Screen::Blank).turn(turn) else {
             return;
         };
         let (call, extension) = (self.view(), extension.clone());
         let step = match tell {
-            Tell::Pop(state) => Step::Pop {
-                call,
-                extension,
-                state,
-            },
-            Tell::Update(state) => Step::Update {
-                call,
-                extension,
-                state,
-            },
-            Tell::Withdraw(reason) => Step::Withdraw {
-                call: call.key,
-                extension,
-                reason,
-            },
+            Tell::Pop(state) => Step::Pop { call, extension, state },
+            Tell::Update(state) => Step::Update { call, extension, state },
+            Tell::Withdraw(reason) => Step::Withdraw { call: call.key, extension, reason },
         };
         self.tell(step, out);
     }
 
     pub fn turn_all(&mut self, turn: Turn, but: Option<&Extension>, out: &mut Vec<Step>) {
-        let others: Vec<_> = self
-            .screens
-            .keys()
-            .filter(|extension| Some(*extension) != but)
-            .cloned()
-            .collect();
+        let others: Vec<_> = self.screens.keys().filter(|extension| Some(*extension) != but).cloned().collect();
         for extension in others {
             self.turn(&extension, turn, out);
         }
@@ -270,11 +242,7 @@ impl Call {
     fn correct_screens(&mut self, out: &mut Vec<Step>) {
         for (extension, screen) in &self.screens {
             if let Some(state) = screen.shown() {
-                out.push(Step::Update {
-                    call: self.view(),
-                    extension: extension.clone(),
-                    state,
-                });
+                out.push(Step::Update { call: self.view(), extension: extension.clone(), state });
             }
         }
     }
@@ -284,44 +252,22 @@ impl Call {
     /// Changes what is known of an agent, who is new to the call if need be.
     pub fn agent(&mut self, extension: &Extension, change: impl FnOnce(&mut AgentPart)) {
         self.changed = true;
-        if let Some(part) = self
-            .facts
-            .agents
-            .iter_mut()
-            .find(|part| part.extension == *extension)
-        {
+        if let Some(part) = self.facts.agents.iter_mut().find(|part| part.extension == *extension) {
             return change(part);
         }
-        let mut part = AgentPart {
-            extension: extension.clone(),
-            rang: false,
-            dialed: false,
-            talk_ms: 0,
-            last_talk: None,
-        };
+        let mut part =
+            AgentPart { extension: extension.clone(), rang: false, dialed: false, talk_ms: 0, last_talk: None };
         change(&mut part);
         self.facts.agents.push(part);
     }
 
     pub fn has_talked(&self, extension: &Extension) -> bool {
-        self.facts
-            .agents
-            .iter()
-            .any(|part| part.extension == *extension && part.last_talk.is_some())
+        self.facts.agents.iter().any(|part| part.extension == *extension && part.last_talk.is_some())
     }
 
     /// Who speaks with the outside party now, by leg. Returns those who began with this.
-    pub fn set_talking(
-        &mut self,
-        now: &BTreeMap<LegId, Extension>,
-        at: Timestamp,
-    ) -> Vec<(LegId, Extension)> {
-        let ended: Vec<_> = self
-            .talking
-            .keys()
-            .filter(|leg| !now.contains_key(*leg))
-            .cloned()
-            .collect();
+    pub fn set_talking(&mut self, now: &BTreeMap<LegId, Extension>, at: Timestamp) -> Vec<(LegId, Extension)> {
+        let ended: Vec<_> = self.talking.keys().filter(|leg| !now.contains_key(*leg)).cloned().collect();
         for leg in ended {
             if let Some((extension, since)) = self.talking.remove(&leg) {
                 self.agent(&extension, |part| {
@@ -330,10 +276,7 @@ impl Call {
                 });
             }
         }
-        let begun: Vec<_> = now
-            .iter()
-            .filter(|(leg, _)| !self.talking.contains_key(*leg))
-            .collect();
+        let begun: Vec<_> = now.iter().filter(|(leg, _)| !self.talking.contains_key(*leg)).collect();
         begun
             .into_iter()
             .map(|(leg, extension)| {
@@ -415,25 +358,11 @@ impl Call {
     // ---- end
 
     /// The finished call. Time goes by the PBX's stamps.
-    pub fn finish(
-        &mut self,
-        ended: Timestamp,
-        estimated: Option<(Timestamp, Timestamp)>,
-    ) -> CallRecord {
+    pub fn finish(&mut self, ended: Timestamp, estimated: Option<(Timestamp, Timestamp)>) -> CallRecord {
         self.set_talking(&BTreeMap::new(), ended);
-        let hung_up_by = if estimated.is_some() {
-            None
-        } else {
-            Some(self.hangup.unwrap_or(HungUpBy::PhoneSystem))
-        };
+        let hung_up_by = if estimated.is_some() { None } else { Some(self.hangup.unwrap_or(HungUpBy::PhoneSystem)) };
         self.note(ended, Happening::Ended(hung_up_by));
-        CallRecord {
-            call: self.view(),
-            ended,
-            end_estimated: estimated,
-            disposition: self.disposition(),
-            hung_up_by,
-        }
+        CallRecord { call: self.view(), ended, end_estimated: estimated, disposition: self.disposition(), hung_up_by }
     }
 
     fn disposition(&self) -> Disposition {
@@ -444,9 +373,7 @@ impl Call {
             Direction::Inbound if self.facts.voicemail => Disposition::Voicemail,
             Direction::Inbound if self.in_queue => Disposition::Abandoned,
             Direction::Inbound => Disposition::Missed,
-            Direction::Outbound | Direction::Internal if self.agent_gave_up => {
-                Disposition::NoAnswer
-            }
+            Direction::Outbound | Direction::Internal if self.agent_gave_up => Disposition::NoAnswer,
             Direction::Outbound | Direction::Internal => match self.outside_cause {
                 Some(Cause::Busy) => Disposition::Busy,
                 Some(Cause::Failed) => Disposition::Failed,
@@ -458,11 +385,7 @@ impl Call {
     /// The next moment at which time alone changes something.
     pub fn deadline(&self) -> Option<Instant> {
         let hold = self.hold.as_ref().map(|(until, _)| *until);
-        self.screens
-            .values()
-            .filter_map(|screen| screen.deadline())
-            .chain(hold)
-            .min()
+        self.screens.values().filter_map(|screen| screen.deadline()).chain(hold).min()
     }
 
     pub fn hold_is_over(&self, now: Instant) -> bool {

@@ -13,7 +13,7 @@ use super::step::Step;
 use super::switchboard::Switchboard;
 
 /// A call that no snapshot has settled for this long is taken to be over.
-const MAX_UNCERTAIN: Duration = Duration::from_secs(4 * 60 * 60);
+const MAX_UNCERTAIN: Duration = Duration::from_hours(4);
 
 impl Switchboard {
     /// A call that an earlier run left open: uncertain until the feed comes up.
@@ -39,12 +39,7 @@ impl Switchboard {
         let from = self.alive_until();
         let until = known.at.unwrap_or(from).max(from);
         let alive: BTreeSet<LegId> = known.legs.iter().map(|live| live.leg.id.clone()).collect();
-        for leg in self
-            .legs
-            .ids()
-            .into_iter()
-            .filter(|leg| !alive.contains(leg))
-        {
+        for leg in self.legs.ids().into_iter().filter(|leg| !alive.contains(leg)) {
             self.gone(&leg, Cause::Normal, from, Some((from, until)));
         }
         self.end_those_without(&alive, until);
@@ -71,19 +66,12 @@ impl Switchboard {
     /// Ends what has been uncertain for too long.
     pub fn expire(&mut self, now: Instant) -> Vec<Step> {
         self.now = now;
-        let Some((at, since)) = self
-            .lost
-            .filter(|(_, since)| now.saturating_duration_since(*since) >= MAX_UNCERTAIN)
+        let Some((at, since)) = self.lost.filter(|(_, since)| now.saturating_duration_since(*since) >= MAX_UNCERTAIN)
         else {
             return Vec::new();
         };
         for leg in self.legs.ids() {
-            self.gone(
-                &leg,
-                Cause::Normal,
-                at,
-                Some((at, at + now.saturating_duration_since(since))),
-            );
+            self.gone(&leg, Cause::Normal, at, Some((at, at + now.saturating_duration_since(since))));
         }
         self.end_those_without(&BTreeSet::new(), at + MAX_UNCERTAIN);
         self.drain()
@@ -101,16 +89,9 @@ impl Switchboard {
     /// Ends restored calls none of whose outside legs live.
     fn end_those_without(&mut self, alive: &BTreeSet<LegId>, until: Timestamp) {
         let over = |call: &Call| {
-            call.root.is_none()
-                && call.outside.is_empty()
-                && !alive.iter().any(|leg| call.was_outside(leg))
+            call.root.is_none() && call.outside.is_empty() && !alive.iter().any(|leg| call.was_outside(leg))
         };
-        let ids: Vec<CallId> = self
-            .calls
-            .iter()
-            .filter(|(_, call)| over(call))
-            .map(|(id, _)| *id)
-            .collect();
+        let ids: Vec<CallId> = self.calls.iter().filter(|(_, call)| over(call)).map(|(id, _)| *id).collect();
         for id in ids {
             let Some(seen) = self.calls.get(&id).map(Call::seen) else {
                 continue;
@@ -122,12 +103,7 @@ impl Switchboard {
     /// A leg that leads outside goes on in the call that an earlier run kept.
     pub(super) fn adopt(&mut self, leg: &LegId) -> bool {
         let known = |call: &Call| call.root.is_none() && call.was_outside(leg);
-        let Some(id) = self
-            .calls
-            .iter()
-            .find(|(_, call)| known(call))
-            .map(|(id, _)| *id)
-        else {
+        let Some(id) = self.calls.iter().find(|(_, call)| known(call)).map(|(id, _)| *id) else {
             return false;
         };
         self.enter(leg, id);
@@ -141,65 +117,26 @@ impl Switchboard {
     /// The rest of what the snapshot says of a leg, in the words of events.
     fn wire_back(&mut self, live: LiveLeg, gap_began: Timestamp) {
         let leg = live.leg.id.clone();
-        let state = if live.ringing {
-            DialState::Ringing
-        } else {
-            DialState::Started
-        };
+        let state = if live.ringing { DialState::Ringing } else { DialState::Started };
         if let Some(from) = live.dialed_by {
-            self.apply(
-                live.since,
-                What::Dial {
-                    from: Some(from),
-                    to: leg.clone(),
-                    state,
-                    number: None,
-                },
-            );
+            self.apply(live.since, What::Dial { from: Some(from), to: leg.clone(), state, number: None });
         } else if live.ringing {
             self.apply(live.since, What::Ringing(leg.clone()));
         }
-        let was_in = self
-            .legs
-            .get(&leg)
-            .and_then(|live| live.bridge.clone())
-            .map(|(id, _)| id);
+        let was_in = self.legs.get(&leg).and_then(|live| live.bridge.clone()).map(|(id, _)| id);
         let is_in = live.bridge.as_ref().map(|bridge| bridge.id.clone());
         if let Some(bridge) = was_in.filter(|was| Some(was) != is_in.as_ref()) {
-            self.apply(
-                gap_began,
-                What::Left {
-                    leg: leg.clone(),
-                    bridge,
-                },
-            );
+            self.apply(gap_began, What::Left { leg: leg.clone(), bridge });
         }
         self.apply(
             live.since,
-            What::Runs {
-                leg: leg.clone(),
-                application: live.application,
-                dialed: live.leg.dialed.clone(),
-            },
+            What::Runs { leg: leg.clone(), application: live.application, dialed: live.leg.dialed.clone() },
         );
         if let Some(bridge) = live.bridge {
-            let restored = self
-                .call_of(&leg)
-                .and_then(|id| self.calls.get(&id))
-                .is_some_and(|call| call.root.is_none());
-            let at = if restored {
-                bridge.since.max(gap_began)
-            } else {
-                bridge.since
-            };
-            self.apply(
-                at,
-                What::Joined {
-                    leg,
-                    bridge: bridge.id,
-                    kind: bridge.kind,
-                },
-            );
+            let restored =
+                self.call_of(&leg).and_then(|id| self.calls.get(&id)).is_some_and(|call| call.root.is_none());
+            let at = if restored { bridge.since.max(gap_began) } else { bridge.since };
+            self.apply(at, What::Joined { leg, bridge: bridge.id, kind: bridge.kind });
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::call::CallId;
-use super::event::{BridgeId, BridgeKind, Leg, LegId, Side};
+use super::event::{BridgeId, BridgeKind, Leg, LegId, Origin, Side};
 use super::record::Extension;
 
 /// More legs than any PBX carries: what comes beyond is not followed.
@@ -23,6 +23,14 @@ pub(super) enum DialedBy {
     Leg(LegId),
 }
 
+/// Whether the far end of a leg rings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ring {
+    Never,
+    Now,
+    Before,
+}
+
 /// A leg that lives.
 #[derive(Debug, Clone)]
 pub(super) struct LiveLeg {
@@ -35,9 +43,7 @@ pub(super) struct LiveLeg {
     pub dialed_now: String,
     pub bridge: Option<(BridgeId, BridgeKind)>,
     pub held: bool,
-    pub ringing: bool,
-    /// It has rung at some time.
-    pub rang: bool,
+    pub ring: Ring,
     /// The far end gave up before it was put through.
     pub cancelled: bool,
     pub call: Option<CallId>,
@@ -53,40 +59,35 @@ pub(super) enum Root {
 
 #[derive(Debug, Default)]
 pub(super) struct Legs {
-    legs: BTreeMap<LegId, LiveLeg>,
+    live: BTreeMap<LegId, LiveLeg>,
     bridges: BTreeMap<BridgeId, BTreeSet<LegId>>,
     links: BTreeMap<String, BTreeSet<LegId>>,
 }
 
 impl Legs {
     pub fn get(&self, id: &LegId) -> Option<&LiveLeg> {
-        self.legs.get(id)
+        self.live.get(id)
     }
 
     pub fn get_mut(&mut self, id: &LegId) -> Option<&mut LiveLeg> {
-        self.legs.get_mut(id)
+        self.live.get_mut(id)
     }
 
     pub fn ids(&self) -> Vec<LegId> {
-        self.legs.keys().cloned().collect()
+        self.live.keys().cloned().collect()
     }
 
     pub fn of_call(&self, call: CallId) -> impl Iterator<Item = &LiveLeg> {
-        self.legs
-            .values()
-            .filter(move |live| live.call == Some(call))
+        self.live.values().filter(move |live| live.call == Some(call))
     }
 
     /// Adds a leg. False when it is known already, or when there are too many.
     pub fn add(&mut self, leg: Leg, since: Timestamp) -> bool {
-        if self.legs.contains_key(&leg.id) || self.legs.len() >= MAX_LEGS {
+        if self.live.contains_key(&leg.id) || self.live.len() >= MAX_LEGS {
             return false;
         }
         if let Side::Link(pair) = &leg.side {
-            self.links
-                .entry(pair.clone())
-                .or_default()
-                .insert(leg.id.clone());
+            self.links.entry(pair.clone()).or_default().insert(leg.id.clone());
         }
         let live = LiveLeg {
             since,
@@ -95,19 +96,18 @@ impl Legs {
             dialed_now: leg.dialed.clone(),
             bridge: None,
             held: false,
-            ringing: false,
-            rang: false,
+            ring: Ring::Never,
             cancelled: false,
             call: None,
             leg,
         };
-        self.legs.insert(live.leg.id.clone(), live);
+        self.live.insert(live.leg.id.clone(), live);
         true
     }
 
     pub fn remove(&mut self, id: &LegId) -> Option<LiveLeg> {
         self.leave(id);
-        let live = self.legs.remove(id)?;
+        let live = self.live.remove(id)?;
         if let Side::Link(pair) = &live.leg.side
             && let Some(halves) = self.links.get_mut(pair)
         {
@@ -122,14 +122,14 @@ impl Legs {
     /// Puts a leg into a bridge, out of any other.
     pub fn join(&mut self, id: &LegId, bridge: BridgeId, kind: BridgeKind) {
         self.leave(id);
-        if let Some(live) = self.legs.get_mut(id) {
+        if let Some(live) = self.live.get_mut(id) {
             live.bridge = Some((bridge.clone(), kind));
             self.bridges.entry(bridge).or_default().insert(id.clone());
         }
     }
 
     pub fn leave(&mut self, id: &LegId) {
-        let Some((bridge, _)) = self.legs.get_mut(id).and_then(|live| live.bridge.take()) else {
+        let Some((bridge, _)) = self.live.get_mut(id).and_then(|live| live.bridge.take()) else {
             return;
         };
         if let Some(members) = self.bridges.get_mut(&bridge) {
@@ -145,7 +145,7 @@ impl Legs {
         let mut heard = BTreeSet::new();
         let mut next = vec![id.clone()];
         while let Some(id) = next.pop() {
-            let Some(live) = self.legs.get(&id) else {
+            let Some(live) = self.live.get(&id) else {
                 continue;
             };
             if !heard.insert(id) {
@@ -163,11 +163,9 @@ impl Legs {
     pub fn root(&self, id: &LegId) -> Root {
         let mut at = id;
         for _ in 0..MAX_HOPS {
-            let Some(live) = self.legs.get(at) else { break };
+            let Some(live) = self.live.get(at) else { break };
             let caller = self.caller(live).or_else(|| {
-                self.halves(live)
-                    .filter_map(|half| self.legs.get(half))
-                    .find_map(|half| self.caller(half))
+                self.halves(live).filter_map(|half| self.live.get(half)).find_map(|half| self.caller(half))
             });
             match caller {
                 Some(next) => at = next,
@@ -181,34 +179,24 @@ impl Legs {
     /// Legs that the PBX called and that belong to no call yet.
     pub fn unplaced(&self) -> Vec<LegId> {
         let unplaced = |live: &&LiveLeg| {
-            live.call.is_none()
-                && live.dialed_by != DialedBy::Unknown
-                && !matches!(live.leg.side, Side::Link(_))
+            live.call.is_none() && live.dialed_by != DialedBy::Unknown && !matches!(live.leg.side, Side::Link(_))
         };
-        self.legs
-            .values()
-            .filter(unplaced)
-            .map(|live| live.leg.id.clone())
-            .collect()
+        self.live.values().filter(unplaced).map(|live| live.leg.id.clone()).collect()
     }
 
     /// Legs that come out of this link.
     pub fn behind_link(&self, link: &LegId) -> Vec<LegId> {
-        let Some(live) = self.legs.get(link) else {
+        let Some(live) = self.live.get(link) else {
             return Vec::new();
         };
         let halves: BTreeSet<_> = self.halves(live).chain([link]).cloned().collect();
         let called_from = |live: &&LiveLeg| matches!(&live.dialed_by, DialedBy::Leg(from) if halves.contains(from));
-        self.legs
-            .values()
-            .filter(called_from)
-            .map(|live| live.leg.id.clone())
-            .collect()
+        self.live.values().filter(called_from).map(|live| live.leg.id.clone()).collect()
     }
 
     fn caller<'a>(&'a self, live: &'a LiveLeg) -> Option<&'a LegId> {
         match &live.dialed_by {
-            DialedBy::Leg(from) if self.legs.contains_key(from) => Some(from),
+            DialedBy::Leg(from) if self.live.contains_key(from) => Some(from),
             DialedBy::Leg(_) | DialedBy::Nobody | DialedBy::Unknown => None,
         }
     }
@@ -219,9 +207,7 @@ impl Legs {
             Side::Link(pair) => self.links.get(pair),
             Side::Outside | Side::Phone(_) => None,
         };
-        pair.into_iter()
-            .flatten()
-            .filter(|half| **half != live.leg.id)
+        pair.into_iter().flatten().filter(|half| **half != live.leg.id)
     }
 }
 
@@ -231,6 +217,11 @@ impl LiveLeg {
             Side::Phone(extension) => Some(extension),
             Side::Outside | Side::Link(_) => None,
         }
+    }
+
+    /// The PBX called it; else it was picked up to dial.
+    pub fn was_called(&self) -> bool {
+        self.leg.origin == Origin::IsCalled
     }
 
     pub fn is_outside(&self) -> bool {

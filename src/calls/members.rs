@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::call::{Beginning, Call, CallId};
 use super::event::{LegId, Origin, Presentation, Side};
-use super::legs::{DialedBy, LiveLeg, Root};
+use super::legs::{DialedBy, LiveLeg, Ring, Root};
 use super::record::{Direction, Extension, Happening};
 use super::screen::Turn;
 use super::step::Step;
@@ -54,13 +54,8 @@ impl Switchboard {
             return;
         };
         let is_outside = live.is_outside();
-        let rings = live.ringing;
-        let call = match self
-            .legs
-            .get(&root)
-            .and_then(|live| live.call)
-            .filter(|id| self.calls.contains_key(id))
-        {
+        let rings = live.ring == Ring::Now;
+        let call = match self.legs.get(&root).and_then(|live| live.call).filter(|id| self.calls.contains_key(id)) {
             Some(id) => {
                 if is_outside {
                     self.turn_outbound(id, leg);
@@ -83,11 +78,7 @@ impl Switchboard {
             return;
         }
         let heard = self.legs.hearing(leg);
-        let phone = heard.into_iter().find(|other| {
-            self.legs
-                .get(other)
-                .is_some_and(|live| live.extension().is_some())
-        });
+        let phone = heard.into_iter().find(|other| self.legs.get(other).is_some_and(|live| live.extension().is_some()));
         if let Some(phone) = phone {
             let id = self.open_outbound(&phone, leg);
             self.enter(leg, id);
@@ -105,20 +96,14 @@ impl Switchboard {
 
     fn is_stray(&self, leg: &LegId) -> bool {
         self.legs.get(leg).is_some_and(|live| {
-            live.is_outside()
-                && live.call.is_none()
-                && live.dialed_by != DialedBy::Unknown
-                && live.number.is_some()
+            live.is_outside() && live.call.is_none() && live.dialed_by != DialedBy::Unknown && live.number.is_some()
         })
     }
 
     fn open_outbound(&mut self, root: &LegId, leg: &LegId) -> CallId {
         let (number, dialed) = self.dialed_number(root, leg);
         let placed_by = self.legs.get(root).and_then(LiveLeg::extension).cloned();
-        let started = self
-            .legs
-            .get(root)
-            .map_or(Timestamp::UNIX_EPOCH, |live| live.since);
+        let started = self.legs.get(root).map_or(Timestamp::UNIX_EPOCH, |live| live.since);
         let free = self.legs.get(root).is_some_and(|live| live.call.is_none());
         let id = self.begin(Call::new(Beginning {
             key: self.key(leg),
@@ -149,23 +134,15 @@ impl Switchboard {
 
     fn open_internal(&mut self, root: &LegId, leg: &LegId) -> CallId {
         let caller = self.legs.get(root);
-        let dialed = caller
-            .map(|live| live.leg.dialed.clone())
-            .unwrap_or_default();
-        let callee = self
-            .legs
-            .get(leg)
-            .and_then(LiveLeg::extension)
-            .map(|extension| extension.0.clone());
+        let dialed = caller.map(|live| live.leg.dialed.clone()).unwrap_or_default();
+        let target = self.legs.get(leg).and_then(LiveLeg::extension).map(|extension| extension.0.clone());
         let started = caller.map_or(Timestamp::UNIX_EPOCH, |live| live.since);
         let placed_by = caller.and_then(LiveLeg::extension).cloned();
         let id = self.begin(Call::new(Beginning {
             key: self.key(root),
             feed: self.feed.clone(),
             direction: Direction::Internal,
-            number: PhoneNumber::Internal {
-                digits: callee.unwrap_or_else(|| dialed.clone()),
-            },
+            number: PhoneNumber::Internal { digits: target.unwrap_or_else(|| dialed.clone()) },
             name: None,
             dialed,
             started,
@@ -181,17 +158,13 @@ impl Switchboard {
 
     /// An internal call in which somebody dials to the outside is an outbound one from then on.
     fn turn_outbound(&mut self, id: CallId, leg: &LegId) {
-        let dialer = match self.legs.get(leg).map(|live| live.dialed_by.clone()) {
+        let from = match self.legs.get(leg).map(|live| live.dialed_by.clone()) {
             Some(DialedBy::Leg(from)) => from,
             Some(DialedBy::Nobody | DialedBy::Unknown) | None => leg.clone(),
         };
-        let (number, dialed) = self.dialed_number(&dialer, leg);
-        let extension = self.legs.get(&dialer).and_then(LiveLeg::extension).cloned();
-        let Some(call) = self
-            .calls
-            .get_mut(&id)
-            .filter(|call| call.direction() == Direction::Internal)
-        else {
+        let (number, dialed) = self.dialed_number(&from, leg);
+        let extension = self.legs.get(&from).and_then(LiveLeg::extension).cloned();
+        let Some(call) = self.calls.get_mut(&id).filter(|call| call.direction() == Direction::Internal) else {
             return;
         };
         call.turn_outbound(number, dialed);
@@ -210,21 +183,13 @@ impl Switchboard {
             .get(root)
             .filter(|live| !live.is_outside())
             .map(|live| [live.leg.dialed.clone(), live.dialed_now.clone()]);
-        let readable = texts
-            .into_iter()
-            .flatten()
-            .map(|text| (plan.read_dialed(&text), text));
+        let readable = texts.into_iter().flatten().map(|text| (plan.read_dialed(&text), text));
         let on_wire = wire.map(|text| (plan.read(&text), text));
         let mut all: Vec<_> = readable.chain(on_wire).collect();
         let best = all.iter().position(|(number, _)| number.e164().is_some());
         match best.or_else(|| all.len().checked_sub(1)) {
             Some(index) => all.swap_remove(index),
-            None => (
-                PhoneNumber::Unreadable {
-                    text: String::new(),
-                },
-                String::new(),
-            ),
+            None => (PhoneNumber::Unreadable { text: String::new() }, String::new()),
         }
     }
 
@@ -257,7 +222,7 @@ impl Switchboard {
         };
         match self.calls.get_mut(&old) {
             Some(call) if call.has_outside_party() && !call.outside.is_empty() => {
-                live.call = Some(old)
+                live.call = Some(old);
             }
             Some(call) => {
                 call.absorbed_by = Some(id);
@@ -275,20 +240,14 @@ impl Switchboard {
         let DialedBy::Leg(from) = &live.dialed_by else {
             return;
         };
-        let Some(new) = self
-            .call_of(from)
-            .filter(|id| self.calls.get(id).is_some_and(Call::has_outside_party))
-        else {
+        let Some(new) = self.call_of(from).filter(|id| self.calls.get(id).is_some_and(Call::has_outside_party)) else {
             return;
         };
-        let stays = live
-            .call
-            .and_then(|old| self.calls.get(&old))
-            .is_some_and(Call::has_outside_party);
+        let stays = live.call.and_then(|old| self.calls.get(&old)).is_some_and(Call::has_outside_party);
         if stays || live.call == Some(new) || matches!(live.leg.side, Side::Link(_)) {
             return;
         }
-        let ringing = live.ringing;
+        let ringing = live.ring == Ring::Now;
         self.move_in(leg, new);
         if ringing {
             let at = self.alive_until();
@@ -296,42 +255,17 @@ impl Switchboard {
         }
     }
 
-    /// Whether a phone was rung, not picked up to dial.
-    pub(super) fn was_called(&self, live: &LiveLeg) -> bool {
-        live.leg.origin == Origin::IsCalled
-    }
-
     // ---- transfers
 
-    pub(super) fn blind_transfer(
-        &mut self,
-        by: &LegId,
-        transferee: Option<LegId>,
-        target: String,
-        at: Timestamp,
-    ) {
+    pub(super) fn blind_transfer(&mut self, by: &LegId, transferee: Option<LegId>, target: String, at: Timestamp) {
         let extension = self.legs.get(by).and_then(LiveLeg::extension).cloned();
-        let id = transferee
-            .and_then(|leg| self.call_of(&leg))
-            .or_else(|| self.call_of(by));
+        let id = transferee.and_then(|leg| self.call_of(&leg)).or_else(|| self.call_of(by));
         if let Some(call) = id.and_then(|id| self.calls.get_mut(&id)) {
-            call.note(
-                at,
-                Happening::Transferred {
-                    by: extension,
-                    to: Some(target),
-                },
-            );
+            call.note(at, Happening::Transferred { by: extension, to: Some(target) });
         }
     }
 
-    pub(super) fn attended_transfer(
-        &mut self,
-        first: &LegId,
-        second: &LegId,
-        target: Option<&LegId>,
-        at: Timestamp,
-    ) {
+    pub(super) fn attended_transfer(&mut self, first: &LegId, second: &LegId, target: Option<&LegId>, at: Timestamp) {
         let kept = self.call_of(first);
         if let (Some(id), Some(link)) = (kept, target) {
             for leg in self.legs.behind_link(link) {
@@ -339,9 +273,7 @@ impl Switchboard {
             }
         }
         let other = self.call_of(second).filter(|other| Some(*other) != kept);
-        let to = target
-            .and_then(|leg| self.target_name(leg))
-            .or_else(|| self.consulted_name(second));
+        let to = target.and_then(|leg| self.target_name(leg)).or_else(|| self.consulted_name(second));
         let by = self.legs.get(first).and_then(LiveLeg::extension).cloned();
         let into = match (kept, other) {
             (Some(kept), Some(other)) => self.merge(kept, other, at),
@@ -375,41 +307,23 @@ impl Switchboard {
         let (into, from) = match (one.has_outside_party(), two.has_outside_party()) {
             (_, false) => (first, second),
             (false, true) => (second, first),
-            (true, true)
-                if two.direction() == Direction::Outbound && two.started() >= one.started() =>
-            {
-                (first, second)
-            }
-            (true, true)
-                if one.direction() == Direction::Outbound && one.started() >= two.started() =>
-            {
-                (second, first)
-            }
+            (true, true) if two.direction() == Direction::Outbound && two.started() >= one.started() => (first, second),
+            (true, true) if one.direction() == Direction::Outbound && one.started() >= two.started() => (second, first),
             (true, true) => return Some(first),
         };
         let mut gone = self.calls.remove(&from)?;
-        let legs: Vec<LegId> = self
-            .legs
-            .of_call(from)
-            .map(|live| live.leg.id.clone())
-            .collect();
+        let legs: Vec<LegId> = self.legs.of_call(from).map(|live| live.leg.id.clone()).collect();
         let present: Vec<(Extension, bool)> = legs
             .iter()
             .filter_map(|leg| self.legs.get(leg))
-            .filter(|live| self.was_called(live))
-            .filter_map(|live| {
-                live.extension()
-                    .map(|extension| (extension.clone(), live.rang))
-            })
+            .filter(|live| live.was_called())
+            .filter_map(|live| live.extension().map(|extension| (extension.clone(), live.ring != Ring::Never)))
             .collect();
         gone.turn_all(Turn::GoesOnElsewhere, None, &mut self.out);
         gone.turn_all(Turn::CallOver, None, &mut self.out);
         let call = self.calls.get_mut(&into)?;
         call.absorb(&gone, &present);
-        self.out.push(Step::Forget {
-            call: gone.key().clone(),
-            into: Some(call.key().clone()),
-        });
+        self.out.push(Step::Forget { call: gone.key().clone(), into: Some(call.key().clone()) });
         for leg in &legs {
             if let Some(live) = self.legs.get_mut(leg) {
                 live.call = Some(into);
@@ -426,15 +340,15 @@ impl Switchboard {
         let Some(live) = self.legs.get(leg) else {
             return;
         };
-        if live.ringing && self.was_called(live) {
+        if live.ring == Ring::Now && live.was_called() {
             self.ring_agent(leg, at);
         }
         let heard = self.legs.hearing(leg);
-        self.rewire(heard, at);
+        self.rewire(&heard, at);
         let Some(live) = self.legs.get(leg) else {
             return;
         };
-        let rang = live.rang && self.was_called(live);
+        let rang = live.ring != Ring::Never && live.was_called();
         if let (true, Some(extension)) = (rang, live.extension().cloned())
             && let Some(call) = self.calls.get_mut(&id)
         {
@@ -451,29 +365,20 @@ impl Switchboard {
                 let behind = self.legs.behind_link(leg);
                 behind.first().filter(|next| *next != leg).and_then(|next| {
                     let live = self.legs.get(next)?;
-                    live.extension()
-                        .map(|extension| extension.0.clone())
-                        .or_else(|| live.number.clone())
+                    live.extension().map(|extension| extension.0.clone()).or_else(|| live.number.clone())
                 })
             }
         }
     }
 
     fn consulted_name(&self, second: &LegId) -> Option<String> {
-        self.legs
-            .get(second)
-            .map(|live| live.leg.dialed.clone())
-            .filter(|dialed| !dialed.is_empty())
+        self.legs.get(second).map(|live| live.leg.dialed.clone()).filter(|dialed| !dialed.is_empty())
     }
 }
 
 /// A caller's name as it may be kept: without control characters, not too long, not empty.
 fn clean_name(name: &str) -> Option<String> {
-    let clean: String = name
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(MAX_NAME)
-        .collect();
+    let clean: String = name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
     let clean = clean.trim();
     (!clean.is_empty()).then(|| clean.to_owned())
 }

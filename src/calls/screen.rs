@@ -50,54 +50,33 @@ impl Screen {
     /// Moves the screen on and says what to tell it.
     pub fn turn(&mut self, turn: Turn) -> Option<Tell> {
         let (next, tell) = match (*self, turn) {
-            (Self::Blank, Turn::Rings) => (
-                Self::Ringing { silent_since: None },
-                Some(Tell::Pop(PopState::Ringing)),
-            ),
+            (Self::Blank, Turn::Rings) => (Self::Ringing { silent_since: None }, Some(Tell::Pop(PopState::Ringing))),
             (Self::Blank, Turn::Talks) => (Self::Talking, Some(Tell::Pop(PopState::Answered))),
-            (Self::Blank, Turn::TalksUnrung) => {
+            (Self::Blank, Turn::TalksUnrung) => (Self::Talking, Some(Tell::Update(PopState::Answered))),
+            (Self::Ringing { silent_since: None } | Self::Talking, Turn::Rings) => (*self, None),
+            (Self::Ringing { .. }, Turn::Rings) => (Self::Ringing { silent_since: None }, None),
+            (Self::Done | Self::Withdrawn, Turn::Rings) => {
+                (Self::Ringing { silent_since: None }, Some(Tell::Update(PopState::Ringing)))
+            }
+            (Self::Ringing { .. } | Self::Done | Self::Withdrawn, Turn::Talks | Turn::TalksUnrung) => {
                 (Self::Talking, Some(Tell::Update(PopState::Answered)))
             }
-            (Self::Ringing { silent_since: None }, Turn::Rings) | (Self::Talking, Turn::Rings) => {
-                (*self, None)
+            (Self::Ringing { silent_since: None }, Turn::StopsRinging(now)) => {
+                (Self::Ringing { silent_since: Some(now) }, None)
             }
-            (Self::Ringing { .. }, Turn::Rings) => (Self::Ringing { silent_since: None }, None),
-            (Self::Done | Self::Withdrawn, Turn::Rings) => (
-                Self::Ringing { silent_since: None },
-                Some(Tell::Update(PopState::Ringing)),
-            ),
-            (
-                Self::Ringing { .. } | Self::Done | Self::Withdrawn,
-                Turn::Talks | Turn::TalksUnrung,
-            ) => (Self::Talking, Some(Tell::Update(PopState::Answered))),
-            (Self::Ringing { silent_since: None }, Turn::StopsRinging(now)) => (
-                Self::Ringing {
-                    silent_since: Some(now),
-                },
-                None,
-            ),
-            (
-                Self::Ringing {
-                    silent_since: Some(since),
-                },
-                Turn::Clock(now),
-            ) if now >= since + STILL_SHOWN => {
+            (Self::Ringing { silent_since: Some(since) }, Turn::Clock(now)) if now >= since + STILL_SHOWN => {
                 (Self::Withdrawn, Some(Tell::Withdraw(WithdrawReason::Moved)))
             }
-            (Self::Ringing { .. }, Turn::SomebodyElseAnswered) => (
-                Self::Withdrawn,
-                Some(Tell::Withdraw(WithdrawReason::AnsweredElsewhere)),
-            ),
+            (Self::Ringing { .. }, Turn::SomebodyElseAnswered) => {
+                (Self::Withdrawn, Some(Tell::Withdraw(WithdrawReason::AnsweredElsewhere)))
+            }
             (Self::Ringing { .. }, Turn::GoesOnElsewhere) => {
                 (Self::Withdrawn, Some(Tell::Withdraw(WithdrawReason::Moved)))
             }
-            (Self::Ringing { .. }, Turn::CallOver) => (
-                Self::Withdrawn,
-                Some(Tell::Withdraw(WithdrawReason::CallerGone)),
-            ),
-            (Self::Talking, Turn::Leaves | Turn::CallOver) => {
-                (Self::Done, Some(Tell::Update(PopState::Ended)))
+            (Self::Ringing { .. }, Turn::CallOver) => {
+                (Self::Withdrawn, Some(Tell::Withdraw(WithdrawReason::CallerGone)))
             }
+            (Self::Talking, Turn::Leaves | Turn::CallOver) => (Self::Done, Some(Tell::Update(PopState::Ended))),
             (
                 Self::Blank | Self::Ringing { .. } | Self::Talking | Self::Done | Self::Withdrawn,
                 Turn::StopsRinging(_)
@@ -127,14 +106,8 @@ impl Screen {
     /// When [`Turn::Clock`] will change something.
     pub fn deadline(self) -> Option<Instant> {
         match self {
-            Self::Ringing {
-                silent_since: Some(since),
-            } => Some(since + STILL_SHOWN),
-            Self::Ringing { silent_since: None }
-            | Self::Blank
-            | Self::Talking
-            | Self::Done
-            | Self::Withdrawn => None,
+            Self::Ringing { silent_since: Some(since) } => Some(since + STILL_SHOWN),
+            Self::Ringing { silent_since: None } | Self::Blank | Self::Talking | Self::Done | Self::Withdrawn => None,
         }
     }
 }
@@ -149,14 +122,8 @@ mod tests {
         assert_eq!(screen.turn(Turn::Rings), Some(Tell::Pop(PopState::Ringing)));
         assert_eq!(screen.turn(Turn::StopsRinging(now)), None);
         assert_eq!(screen.turn(Turn::Rings), None);
-        assert_eq!(
-            screen.turn(Turn::SomebodyElseAnswered),
-            Some(Tell::Withdraw(WithdrawReason::AnsweredElsewhere))
-        );
-        assert_eq!(
-            screen.turn(Turn::Rings),
-            Some(Tell::Update(PopState::Ringing))
-        );
+        assert_eq!(screen.turn(Turn::SomebodyElseAnswered), Some(Tell::Withdraw(WithdrawReason::AnsweredElsewhere)));
+        assert_eq!(screen.turn(Turn::Rings), Some(Tell::Update(PopState::Ringing)));
     }
 
     #[test]
@@ -164,10 +131,7 @@ mod tests {
         let (mut screen, now) = (Screen::Blank, Instant::now());
         screen.turn(Turn::Rings);
         screen.turn(Turn::StopsRinging(now));
-        assert_eq!(
-            screen.turn(Turn::Clock(now + Duration::from_secs(14))),
-            None
-        );
+        assert_eq!(screen.turn(Turn::Clock(now + Duration::from_secs(14))), None);
         let late = screen.turn(Turn::Clock(now + STILL_SHOWN));
         assert_eq!(late, Some(Tell::Withdraw(WithdrawReason::Moved)));
     }
@@ -176,14 +140,8 @@ mod tests {
     fn who_talked_keeps_the_card() {
         let mut screen = Screen::Blank;
         screen.turn(Turn::Rings);
-        assert_eq!(
-            screen.turn(Turn::Talks),
-            Some(Tell::Update(PopState::Answered))
-        );
-        assert_eq!(
-            screen.turn(Turn::Leaves),
-            Some(Tell::Update(PopState::Ended))
-        );
+        assert_eq!(screen.turn(Turn::Talks), Some(Tell::Update(PopState::Answered)));
+        assert_eq!(screen.turn(Turn::Leaves), Some(Tell::Update(PopState::Ended)));
         assert_eq!(screen.turn(Turn::CallOver), None);
     }
 }

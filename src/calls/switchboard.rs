@@ -9,10 +9,9 @@ use jiff::Timestamp;
 
 use super::call::{Call, CallId};
 use super::event::{
-    Application, BridgeId, BridgeKind, CallEvent, Cause, DialState, Leg, LegId, Presentation, Side,
-    What,
+    Application, BridgeId, BridgeKind, CallEvent, Cause, DialState, Leg, LegId, Presentation, Side, What,
 };
-use super::legs::{DialedBy, Legs};
+use super::legs::{DialedBy, Legs, Ring};
 use super::record::{CallKey, CallRecord, Direction, Extension, Happening, HungUpBy};
 use super::screen::Turn;
 use super::step::Step;
@@ -80,11 +79,7 @@ impl Switchboard {
             }
             call.turn_all(Turn::Clock(now), None, &mut self.out);
         }
-        for (_, id, call, record) in self
-            .waiting
-            .extract_if(.., |(until, ..)| *until <= now)
-            .collect::<Vec<_>>()
-        {
+        for (_, id, call, record) in self.waiting.extract_if(.., |(until, ..)| *until <= now).collect::<Vec<_>>() {
             self.end_now(id, call, record);
         }
         self.drain()
@@ -92,11 +87,7 @@ impl Switchboard {
 
     pub fn deadline(&self) -> Option<Instant> {
         let waiting = self.waiting.iter().map(|(until, ..)| *until);
-        self.calls
-            .values()
-            .filter_map(Call::deadline)
-            .chain(waiting)
-            .min()
+        self.calls.values().filter_map(Call::deadline).chain(waiting).min()
     }
 
     pub fn open_calls(&self) -> Vec<super::record::OpenCall> {
@@ -131,32 +122,15 @@ impl Switchboard {
         match what {
             What::Appeared(leg) => self.appeared(leg, at),
             What::Presentation { leg, presentation } => self.presented(&leg, presentation),
-            What::Dial {
-                from,
-                to,
-                state,
-                number,
-            } => self.dialed(from, &to, state, number, at),
+            What::Dial { from, to, state, number } => self.dialed(from, &to, state, number, at),
             What::Ringing(leg) => self.rings(&leg, at),
-            What::Runs {
-                leg,
-                application,
-                dialed,
-            } => self.runs(&leg, application, dialed, at),
+            What::Runs { leg, application, dialed } => self.runs(&leg, application, dialed, at),
             What::Joined { leg, bridge, kind } => self.joined(&leg, bridge, kind, at),
             What::Left { leg, bridge } => self.left(&leg, &bridge, at),
             What::Held(leg) => self.held(&leg, true, at),
             What::Resumed(leg) => self.held(&leg, false, at),
-            What::BlindTransfer {
-                by,
-                transferee,
-                target,
-            } => self.blind_transfer(&by, transferee, target, at),
-            What::AttendedTransfer {
-                first,
-                second,
-                target,
-            } => {
+            What::BlindTransfer { by, transferee, target } => self.blind_transfer(&by, transferee, target, at),
+            What::AttendedTransfer { first, second, target } => {
                 self.attended_transfer(&first, &second, target.as_ref(), at);
             }
             What::HangupAsked { leg, cancelled } => self.hangup_asked(&leg, cancelled),
@@ -180,32 +154,18 @@ impl Switchboard {
         if let Some(live) = self.legs.get_mut(leg) {
             live.leg.presentation = presentation;
         }
-        for call in self
-            .calls
-            .values_mut()
-            .filter(|call| call.primary.as_ref() == Some(leg))
-        {
+        for call in self.calls.values_mut().filter(|call| call.primary.as_ref() == Some(leg)) {
             call.present(presentation, &mut self.out);
         }
-        let known = |waiting: &mut (Instant, CallId, Call, CallRecord)| {
-            waiting.2.primary.as_ref() == Some(leg)
-        };
-        for (_, id, mut call, mut record) in self.waiting.extract_if(.., known).collect::<Vec<_>>()
-        {
+        let known = |waiting: &mut (Instant, CallId, Call, CallRecord)| waiting.2.primary.as_ref() == Some(leg);
+        for (_, id, mut call, mut record) in self.waiting.extract_if(.., known).collect::<Vec<_>>() {
             call.present(presentation, &mut self.out);
             record.call.party = call.view().party;
             self.end_now(id, call, record);
         }
     }
 
-    fn dialed(
-        &mut self,
-        from: Option<LegId>,
-        to: &LegId,
-        state: DialState,
-        number: Option<String>,
-        at: Timestamp,
-    ) {
+    fn dialed(&mut self, from: Option<LegId>, to: &LegId, state: DialState, number: Option<String>, at: Timestamp) {
         let Some(live) = self.legs.get_mut(to) else {
             return;
         };
@@ -230,9 +190,7 @@ impl Switchboard {
         let Some(live) = self.legs.get_mut(leg) else {
             return;
         };
-        let again = std::mem::replace(&mut live.ringing, true);
-        live.rang = true;
-        if !again {
+        if std::mem::replace(&mut live.ring, Ring::Now) != Ring::Now {
             self.ring_agent(leg, at);
         }
     }
@@ -245,9 +203,10 @@ impl Switchboard {
         let (Some(extension), Some(id)) = (live.extension().cloned(), live.call) else {
             return;
         };
-        let already = self.legs.of_call(id).any(|other| {
-            other.leg.id != *leg && other.ringing && other.extension() == Some(&extension)
-        });
+        let already = self
+            .legs
+            .of_call(id)
+            .any(|other| other.leg.id != *leg && other.ring == Ring::Now && other.extension() == Some(&extension));
         let Some(call) = self.calls.get_mut(&id) else {
             return;
         };
@@ -259,17 +218,14 @@ impl Switchboard {
     }
 
     fn stops_ringing(&mut self, leg: &LegId) {
-        let Some(live) = self.legs.get_mut(leg).filter(|live| live.ringing) else {
+        let Some(live) = self.legs.get_mut(leg).filter(|live| live.ring == Ring::Now) else {
             return;
         };
-        live.ringing = false;
+        live.ring = Ring::Before;
         let (Some(extension), Some(id)) = (live.extension().cloned(), live.call) else {
             return;
         };
-        let still = self
-            .legs
-            .of_call(id)
-            .any(|other| other.ringing && other.extension() == Some(&extension));
+        let still = self.legs.of_call(id).any(|other| other.ring == Ring::Now && other.extension() == Some(&extension));
         if let Some(call) = self.calls.get_mut(&id).filter(|_| !still) {
             call.turn(&extension, Turn::StopsRinging(self.now), &mut self.out);
         }
@@ -316,20 +272,14 @@ impl Switchboard {
     }
 
     /// A leg is no more; `estimated` when that was not seen but inferred.
-    pub(super) fn gone(
-        &mut self,
-        leg: &LegId,
-        cause: Cause,
-        at: Timestamp,
-        estimated: Option<(Timestamp, Timestamp)>,
-    ) {
+    pub(super) fn gone(&mut self, leg: &LegId, cause: Cause, at: Timestamp, estimated: Option<(Timestamp, Timestamp)>) {
         self.stops_ringing(leg);
         self.place_at_last(leg);
         let heard = self.legs.hearing(leg);
         let Some(live) = self.legs.remove(leg) else {
             return;
         };
-        self.rewire(heard, at);
+        self.rewire(&heard, at);
         let Some(id) = live.call else { return };
         if let Some(extension) = live.extension().cloned() {
             self.agent_leaves(id, &extension, at);
@@ -345,11 +295,7 @@ impl Switchboard {
     }
 
     fn agent_leaves(&mut self, id: CallId, extension: &Extension, at: Timestamp) {
-        if self
-            .legs
-            .of_call(id)
-            .any(|other| other.extension() == Some(extension))
-        {
+        if self.legs.of_call(id).any(|other| other.extension() == Some(extension)) {
             return;
         }
         let Some(call) = self.calls.get_mut(&id) else {
@@ -364,18 +310,14 @@ impl Switchboard {
     // ---- who hears whom
 
     fn joined(&mut self, leg: &LegId, bridge: BridgeId, kind: BridgeKind, at: Timestamp) {
-        if self
-            .legs
-            .get(leg)
-            .is_none_or(|live| live.bridge.as_ref().is_some_and(|(id, _)| *id == bridge))
-        {
+        if self.legs.get(leg).is_none_or(|live| live.bridge.as_ref().is_some_and(|(id, _)| *id == bridge)) {
             return;
         }
         let mut heard = self.legs.hearing(leg);
         self.legs.join(leg, bridge, kind);
         heard.extend(self.legs.hearing(leg));
-        if let Some(live) = self.legs.get_mut(leg) {
-            live.ringing = false;
+        if let Some(live) = self.legs.get_mut(leg).filter(|live| live.ring == Ring::Now) {
+            live.ring = Ring::Before;
         }
         if kind == BridgeKind::Holding
             && let Some(call) = self.call_of(leg).and_then(|id| self.calls.get_mut(&id))
@@ -383,20 +325,16 @@ impl Switchboard {
         {
             call.note(at, Happening::Parked(None));
         }
-        self.rewire(heard, at);
+        self.rewire(&heard, at);
     }
 
     fn left(&mut self, leg: &LegId, bridge: &BridgeId, at: Timestamp) {
-        if self
-            .legs
-            .get(leg)
-            .is_none_or(|live| live.bridge.as_ref().is_none_or(|(id, _)| id != bridge))
-        {
+        if self.legs.get(leg).is_none_or(|live| live.bridge.as_ref().is_none_or(|(id, _)| id != bridge)) {
             return;
         }
         let heard = self.legs.hearing(leg);
         self.legs.leave(leg);
-        self.rewire(heard, at);
+        self.rewire(&heard, at);
     }
 
     fn held(&mut self, leg: &LegId, held: bool, at: Timestamp) {
@@ -407,35 +345,20 @@ impl Switchboard {
             return;
         }
         let extension = live.extension().cloned();
-        if let (Some(extension), Some(call)) =
-            (extension, live.call.and_then(|id| self.calls.get_mut(&id)))
-        {
-            call.note(
-                at,
-                if held {
-                    Happening::Held(extension)
-                } else {
-                    Happening::Resumed(extension)
-                },
-            );
+        if let (Some(extension), Some(call)) = (extension, live.call.and_then(|id| self.calls.get_mut(&id))) {
+            call.note(at, if held { Happening::Held(extension) } else { Happening::Resumed(extension) });
         }
-        self.rewire(self.legs.hearing(leg), at);
+        self.rewire(&self.legs.hearing(leg), at);
     }
 
     /// The wiring among these legs has changed: settles who talks in the calls that they belong to.
-    pub(super) fn rewire(&mut self, touched: BTreeSet<LegId>, at: Timestamp) {
-        let calls: BTreeSet<CallId> = touched
-            .iter()
-            .filter_map(|leg| self.legs.get(leg))
-            .filter_map(|live| live.call)
-            .collect();
-        for leg in &touched {
+    pub(super) fn rewire(&mut self, touched: &BTreeSet<LegId>, at: Timestamp) {
+        let calls: BTreeSet<CallId> =
+            touched.iter().filter_map(|leg| self.legs.get(leg)).filter_map(|live| live.call).collect();
+        for leg in touched {
             self.place_by_ear(leg);
         }
-        let placed = touched
-            .iter()
-            .filter_map(|leg| self.legs.get(leg))
-            .filter_map(|live| live.call);
+        let placed = touched.iter().filter_map(|leg| self.legs.get(leg)).filter_map(|live| live.call);
         for id in calls.into_iter().chain(placed).collect::<BTreeSet<_>>() {
             self.settle_talk(id, at);
         }
@@ -448,29 +371,20 @@ impl Switchboard {
         let direction = call.direction();
         let ears: Vec<LegId> = match direction {
             Direction::Inbound | Direction::Outbound => call.outside.clone(),
-            Direction::Internal => self
-                .legs
-                .of_call(id)
-                .map(|live| live.leg.id.clone())
-                .collect(),
+            Direction::Internal => self.legs.of_call(id).map(|live| live.leg.id.clone()).collect(),
         };
         let mut talking = BTreeMap::new();
         let mut put_through = false;
         for ear in &ears {
             let heard = self.legs.hearing(ear);
             let cancelled = self.legs.get(ear).is_some_and(|live| live.cancelled);
-            put_through |= ears
-                .iter()
-                .any(|other| other != ear && heard.contains(other));
+            put_through |= ears.iter().any(|other| other != ear && heard.contains(other));
             let phones = heard.iter().filter(|other| *other != ear && !cancelled);
             talking.extend(
                 phones
                     .filter_map(|leg| self.legs.get(leg))
                     .filter(|live| !live.held)
-                    .filter_map(|live| {
-                        live.extension()
-                            .map(|extension| (live.leg.id.clone(), extension.clone()))
-                    }),
+                    .filter_map(|live| live.extension().map(|extension| (live.leg.id.clone(), extension.clone()))),
             );
         }
         let Some(call) = self.calls.get_mut(&id) else {
@@ -496,7 +410,7 @@ impl Switchboard {
         let Some(live) = self.legs.get(leg) else {
             return;
         };
-        let (was_called, rang, own) = (self.was_called(live), live.rang, live.call == Some(id));
+        let (was_called, rang, own) = (live.was_called(), live.ring != Ring::Never, live.call == Some(id));
         self.move_in(leg, id);
         let Some(call) = self.calls.get_mut(&id) else {
             return;
@@ -516,11 +430,7 @@ impl Switchboard {
         } else if new_to_it {
             call.note(at, Happening::Joined(extension.clone()));
         }
-        let turn = if was_called || placed_it {
-            Turn::Talks
-        } else {
-            Turn::TalksUnrung
-        };
+        let turn = if was_called || placed_it { Turn::Talks } else { Turn::TalksUnrung };
         call.turn(extension, turn, &mut self.out);
         call.turn_all(Turn::SomebodyElseAnswered, Some(extension), &mut self.out);
     }
@@ -528,12 +438,7 @@ impl Switchboard {
     // ---- the end
 
     /// Ends the call if nothing of it is left.
-    pub(super) fn end_if_over(
-        &mut self,
-        id: CallId,
-        at: Timestamp,
-        estimated: Option<(Timestamp, Timestamp)>,
-    ) {
+    pub(super) fn end_if_over(&mut self, id: CallId, at: Timestamp, estimated: Option<(Timestamp, Timestamp)>) {
         if self.is_over(id) {
             self.end(id, at, estimated);
         }
@@ -544,38 +449,24 @@ impl Switchboard {
             return false;
         };
         let own_leg_lives = |leg: &Option<LegId>| {
-            leg.as_ref()
-                .and_then(|leg| self.legs.get(leg))
-                .is_some_and(|live| live.call == Some(id))
+            leg.as_ref().and_then(|leg| self.legs.get(leg)).is_some_and(|live| live.call == Some(id))
         };
         match call.direction() {
             Direction::Internal => self.legs.of_call(id).next().is_none(),
-            Direction::Outbound if !call.is_answered() => {
-                call.outside.is_empty() && !own_leg_lives(&call.root)
-            }
+            Direction::Outbound if !call.is_answered() => call.outside.is_empty() && !own_leg_lives(&call.root),
             Direction::Inbound | Direction::Outbound => {
-                !own_leg_lives(&call.primary) && {
-                    call.direction() == Direction::Inbound || call.outside.is_empty()
-                }
+                !own_leg_lives(&call.primary) && { call.direction() == Direction::Inbound || call.outside.is_empty() }
             }
         }
     }
 
-    pub(super) fn end(
-        &mut self,
-        id: CallId,
-        at: Timestamp,
-        estimated: Option<(Timestamp, Timestamp)>,
-    ) {
+    pub(super) fn end(&mut self, id: CallId, at: Timestamp, estimated: Option<(Timestamp, Timestamp)>) {
         let Some(mut call) = self.calls.remove(&id) else {
             return;
         };
         if let Some(into) = call.absorbed_by {
             let into = self.calls.get(&into).map(|other| other.key().clone());
-            self.out.push(Step::Forget {
-                call: call.key().clone(),
-                into,
-            });
+            self.out.push(Step::Forget { call: call.key().clone(), into });
             return;
         }
         let record = call.finish(at, estimated);
@@ -615,11 +506,7 @@ impl Switchboard {
 
     pub(super) fn hold_for_presentation(&mut self, id: CallId) {
         let until = self.now + PRESENTATION_HOLD;
-        if let Some(call) = self
-            .calls
-            .get_mut(&id)
-            .filter(|call| call.awaits_presentation())
-        {
+        if let Some(call) = self.calls.get_mut(&id).filter(|call| call.awaits_presentation()) {
             call.hold_until(until);
         }
     }

@@ -20,21 +20,10 @@ pub struct Tracker {
 
 impl Tracker {
     /// For these feeds, with the calls that an earlier run left open. Calls of feeds that are no more end at once.
-    pub fn new(
-        site: &Site,
-        feeds: &[String],
-        open: Vec<OpenCall>,
-        now: Instant,
-    ) -> (Self, Vec<Step>) {
-        let mut boards: BTreeMap<String, Switchboard> = feeds
-            .iter()
-            .map(|name| {
-                (
-                    name.clone(),
-                    Switchboard::new(site.clone(), name.clone(), now),
-                )
-            })
-            .collect();
+    #[must_use]
+    pub fn new(site: &Site, feeds: &[String], open: Vec<OpenCall>, now: Instant) -> (Self, Vec<Step>) {
+        let mut boards: BTreeMap<String, Switchboard> =
+            feeds.iter().map(|name| (name.clone(), Switchboard::new(site.clone(), name.clone(), now))).collect();
         let mut steps = Vec::new();
         for call in open {
             if let Some(board) = boards.get_mut(&call.feed) {
@@ -45,13 +34,7 @@ impl Tracker {
                 steps.extend(orphan.up(super::feed::Known::default(), now));
             }
         }
-        (
-            Self {
-                feeds: boards,
-                next_heartbeat: now + HEARTBEAT,
-            },
-            steps,
-        )
+        (Self { feeds: boards, next_heartbeat: now + HEARTBEAT }, steps)
     }
 
     /// One message of a feed. What an unknown feed says is not listened to.
@@ -79,11 +62,7 @@ impl Tracker {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Step> {
-        let mut steps: Vec<Step> = self
-            .feeds
-            .values_mut()
-            .flat_map(|board| board.clock(now))
-            .collect();
+        let mut steps: Vec<Step> = self.feeds.values_mut().flat_map(|board| board.clock(now)).collect();
         if now >= self.next_heartbeat {
             self.next_heartbeat = now + HEARTBEAT;
             for board in self.feeds.values_mut() {
@@ -96,9 +75,6 @@ impl Tracker {
 
     /// The calls that are not over.
     pub fn open_calls(&self) -> Vec<OpenCall> {
-        self.feeds
-            .values()
-            .flat_map(Switchboard::open_calls)
-            .collect()
+        self.feeds.values().flat_map(Switchboard::open_calls).collect()
     }
 }

@@ -8,8 +8,7 @@ use jiff::Timestamp;
 
 use super::wire::{Bridge, Channel, Event, Frame};
 use crate::calls::event::{
-    Application, BridgeId, BridgeKind, CallEvent, Cause, DialState, Leg, LegId, Origin,
-    Presentation, Side, What,
+    Application, BridgeId, BridgeKind, CallEvent, Cause, DialState, Leg, LegId, Origin, Presentation, Side, What,
 };
 use crate::calls::feed::{Known, LiveBridge, LiveLeg};
 use crate::calls::record::Extension;
@@ -38,6 +37,7 @@ pub struct Map {
 
 impl Map {
     /// `trunks`: endpoints that lead outside (`PJSIP/trunk`); `devices`: endpoints of agents that are not named like the extension.
+    #[must_use]
     pub fn new(trunks: &[String], devices: &BTreeMap<String, Extension>) -> Self {
         Self {
             trunks: trunks.iter().cloned().collect(),
@@ -51,21 +51,14 @@ impl Map {
     pub fn snapshot(&mut self, channels: &[Channel], bridges: &[Bridge]) -> Known {
         self.awaiting.clear();
         let stamps = channels.iter().filter_map(|channel| channel.creationtime);
-        let at = stamps
-            .chain(bridges.iter().filter_map(|bridge| bridge.creationtime))
-            .max();
-        let legs = channels
-            .iter()
-            .map(|channel| self.live_leg(channel, channels, bridges))
-            .collect();
+        let at = stamps.chain(bridges.iter().filter_map(|bridge| bridge.creationtime)).max();
+        let legs = channels.iter().map(|channel| self.live_leg(channel, channels, bridges)).collect();
         Known { legs, at }
     }
 
     /// Channels whose presentation is to be asked for because no frame has told it yet.
     pub fn unasked(&mut self) -> Vec<String> {
-        let unasked = |(id, asked): (&String, &mut bool)| {
-            (!std::mem::replace(asked, true)).then(|| id.clone())
-        };
+        let unasked = |(id, asked): (&String, &mut bool)| (!std::mem::replace(asked, true)).then(|| id.clone());
         self.awaiting.iter_mut().filter_map(unasked).collect()
     }
 
@@ -75,10 +68,7 @@ impl Map {
             return Vec::new();
         }
         let presentation = answer.map_or(Presentation::Unknown, read_presentation);
-        vec![self.event(What::Presentation {
-            leg: LegId(channel.to_owned()),
-            presentation,
-        })]
+        vec![self.event(What::Presentation { leg: LegId(channel.to_owned()), presentation })]
     }
 
     pub fn frame(&mut self, frame: Frame) -> Mapped {
@@ -90,128 +80,59 @@ impl Map {
         if let Some(channel) = subject(&frame.event).filter(|_| !created) {
             self.learn_presentation(channel, &mut mapped);
         }
-        self.translate(frame.event, &mut mapped);
+        if let Some(what) = self.what(frame.event) {
+            self.watch(&what);
+            mapped.events.push(self.event(what));
+        }
         mapped
     }
 
     fn event(&self, what: What) -> CallEvent {
-        CallEvent {
-            at: self.stamp,
-            what,
-        }
+        CallEvent { at: self.stamp, what }
     }
 
-    fn translate(&mut self, event: Event, mapped: &mut Mapped) {
-        let mut say = |what| {
-            mapped.events.push(CallEvent {
-                at: self.stamp,
-                what,
-            })
-        };
-        match event {
-            Event::ChannelCreated { channel } => {
-                let leg = self.leg(&channel);
-                if leg.presentation == Presentation::Awaited {
-                    self.awaiting.insert(channel.id, false);
-                }
-                mapped.events.push(self.event(What::Appeared(leg)));
-            }
-            Event::ChannelStateChange { channel } if channel.state == "Ringing" => {
-                say(What::Ringing(id(&channel)))
-            }
-            Event::ChannelDialplan {
-                channel,
-                dialplan_app,
-                dialplan_app_data,
-            } => {
-                if let Some(application) = application(&dialplan_app, &dialplan_app_data) {
-                    say(What::Runs {
-                        leg: id(&channel),
-                        application,
-                        dialed: channel.dialplan.exten,
-                    });
-                }
-            }
-            Event::Dial {
-                peer,
-                caller,
-                dialstatus,
-                dialstring,
-                ..
-            } => {
-                let number = self
-                    .is_trunk(&peer.name)
-                    .then(|| number_in(&dialstring))
-                    .flatten();
-                let from = caller.as_ref().map(id);
-                let state = dial_state(&dialstatus);
-                let ringing = state == DialState::Started && peer.state == "Ringing";
-                let state = if ringing { DialState::Ringing } else { state };
-                say(What::Dial {
-                    from,
-                    to: id(&peer),
-                    state,
-                    number,
-                });
-            }
-            Event::ChannelEnteredBridge { channel, bridge } => say(What::Joined {
+    /// What a frame says, in our words. Most say nothing.
+    fn what(&self, event: Event) -> Option<What> {
+        Some(match event {
+            Event::ChannelCreated { channel } => What::Appeared(self.leg(&channel)),
+            Event::ChannelStateChange { channel } if channel.state == "Ringing" => What::Ringing(id(&channel)),
+            Event::ChannelDialplan { channel, dialplan_app, dialplan_app_data } => What::Runs {
                 leg: id(&channel),
-                kind: bridge_kind(&bridge),
-                bridge: BridgeId(bridge.id),
-            }),
+                application: application(&dialplan_app, &dialplan_app_data)?,
+                dialed: channel.dialplan.exten,
+            },
+            Event::Dial { peer, caller, dialstatus, dialstring, .. } => What::Dial {
+                from: caller.as_ref().map(id),
+                to: id(&peer),
+                state: dial_state(&dialstatus, &peer.state),
+                number: self.is_trunk(&peer.name).then(|| number_in(&dialstring)).flatten(),
+            },
+            Event::ChannelEnteredBridge { channel, bridge } => {
+                What::Joined { leg: id(&channel), kind: bridge_kind(&bridge), bridge: BridgeId(bridge.id) }
+            }
             Event::ChannelLeftBridge { channel, bridge } => {
-                say(What::Left {
-                    leg: id(&channel),
-                    bridge: BridgeId(bridge.id),
-                });
+                What::Left { leg: id(&channel), bridge: BridgeId(bridge.id) }
             }
-            Event::ChannelHold { channel } => say(What::Held(id(&channel))),
-            Event::ChannelUnhold { channel } => say(What::Resumed(id(&channel))),
-            Event::BridgeBlindTransfer {
-                channel,
-                transferee,
-                exten,
-                result,
-            } if result == "Success" => {
-                say(What::BlindTransfer {
-                    by: id(&channel),
-                    transferee: transferee.as_ref().map(id),
-                    target: exten,
-                });
+            Event::ChannelHold { channel } => What::Held(id(&channel)),
+            Event::ChannelUnhold { channel } => What::Resumed(id(&channel)),
+            Event::BridgeBlindTransfer { channel, transferee, exten, result } if result == "Success" => {
+                What::BlindTransfer { by: id(&channel), transferee: transferee.as_ref().map(id), target: exten }
             }
-            Event::BridgeAttendedTransfer {
-                transferer_first_leg,
-                transferer_second_leg,
-                transfer_target,
-                result,
-            } if result == "Success" => {
-                say(What::AttendedTransfer {
+            Event::BridgeAttendedTransfer { transferer_first_leg, transferer_second_leg, transfer_target, result }
+                if result == "Success" =>
+            {
+                What::AttendedTransfer {
                     first: id(&transferer_first_leg),
                     second: id(&transferer_second_leg),
                     target: transfer_target.as_ref().map(id),
-                });
+                }
             }
             // `soft` is the PBX's own tearing down, which says nothing about who hung up.
-            Event::ChannelHangupRequest {
-                channel,
-                soft: false,
-                tech_cause,
-            } => {
-                say(What::HangupAsked {
-                    leg: id(&channel),
-                    cancelled: tech_cause == Some(487),
-                });
+            Event::ChannelHangupRequest { channel, soft: false, tech_cause } => {
+                What::HangupAsked { leg: id(&channel), cancelled: tech_cause == Some(487) }
             }
-            Event::ChannelDestroyed {
-                channel,
-                cause,
-                tech_cause,
-            } => {
-                self.awaiting.remove(&channel.id);
-                mapped.events.push(self.event(What::Gone {
-                    leg: id(&channel),
-                    cause: read_cause(cause, tech_cause),
-                }));
+            Event::ChannelDestroyed { channel, cause, tech_cause } => {
+                What::Gone { leg: id(&channel), cause: read_cause(cause, tech_cause) }
             }
             Event::ChannelStateChange { .. }
             | Event::ChannelVarset { .. }
@@ -221,26 +142,28 @@ impl Map {
             | Event::BridgeBlindTransfer { .. }
             | Event::BridgeAttendedTransfer { .. }
             | Event::ApplicationReplaced { .. }
-            | Event::Other => {}
+            | Event::Other => return None,
+        })
+    }
+
+    /// Remembers whose presentation is not known yet, until it is told or asked for, even when the channel is gone by then.
+    fn watch(&mut self, what: &What) {
+        if let What::Appeared(leg) = what
+            && leg.presentation == Presentation::Awaited
+        {
+            self.awaiting.insert(leg.id.0.clone(), false);
         }
     }
 
-    /// In ChannelCreated the variable is not true yet; from the channel's next frame on it is.
+    /// In `ChannelCreated` the variable is not true yet; from the channel's next frame on it is.
     fn learn_presentation(&mut self, channel: &Channel, mapped: &mut Mapped) {
         let Some(asked) = self.awaiting.get_mut(&channel.id) else {
             return;
         };
-        if let Some(value) = channel
-            .channelvars
-            .get(PRESENTATION)
-            .and_then(serde_json::Value::as_str)
-        {
+        if let Some(value) = channel.channelvars.get(PRESENTATION).and_then(serde_json::Value::as_str) {
             let presentation = read_presentation(value);
             self.awaiting.remove(&channel.id);
-            mapped.events.push(self.event(What::Presentation {
-                leg: id(channel),
-                presentation,
-            }));
+            mapped.events.push(self.event(What::Presentation { leg: id(channel), presentation }));
         } else if !std::mem::replace(asked, true) {
             mapped.ask_presentation = Some(channel.id.clone());
         }
@@ -249,11 +172,7 @@ impl Map {
     fn leg(&self, channel: &Channel) -> Leg {
         let side = self.side(&channel.name);
         // `Ring`: the far end calls the PBX. A link has two halves; `;2` runs the dial plan as a caller does.
-        let origin = if channel.state == "Ring" {
-            Origin::CallsIn
-        } else {
-            Origin::IsCalled
-        };
+        let origin = if channel.state == "Ring" { Origin::CallsIn } else { Origin::IsCalled };
         let awaited = side == Side::Outside && origin == Origin::CallsIn;
         Leg {
             id: id(channel),
@@ -262,34 +181,19 @@ impl Map {
             number: channel.caller.number.clone(),
             name: channel.caller.name.clone(),
             dialed: channel.dialplan.exten.clone(),
-            presentation: if awaited {
-                Presentation::Awaited
-            } else {
-                Presentation::Allowed
-            },
+            presentation: if awaited { Presentation::Awaited } else { Presentation::Allowed },
         }
     }
 
     fn side(&self, name: &str) -> Side {
         if name.starts_with("Local/") {
-            return Side::Link(
-                name.rsplit_once(';')
-                    .map_or(name, |(pair, _half)| pair)
-                    .to_owned(),
-            );
+            return Side::Link(name.rsplit_once(';').map_or(name, |(pair, _half)| pair).to_owned());
         }
         let endpoint = endpoint(name);
         if self.trunks.contains(endpoint) {
             return Side::Outside;
         }
-        let named = || {
-            Extension(
-                endpoint
-                    .split_once('/')
-                    .map_or(endpoint, |(_technology, name)| name)
-                    .to_owned(),
-            )
-        };
+        let named = || Extension(endpoint.split_once('/').map_or(endpoint, |(_technology, name)| name).to_owned());
         Side::Phone(self.devices.get(endpoint).cloned().unwrap_or_else(named))
     }
 
@@ -299,25 +203,18 @@ impl Map {
 
     fn live_leg(&mut self, channel: &Channel, channels: &[Channel], bridges: &[Bridge]) -> LiveLeg {
         let mut leg = self.leg(channel);
-        // The state at birth is not in the snapshot; who was dialled is told by the application.
-        leg.origin = origin_by_application(channel);
+        leg.origin = origin_now(channel);
         leg.presentation = Presentation::Allowed;
         if leg.side == Side::Outside && leg.origin == Origin::CallsIn {
-            leg.presentation = match channel
-                .channelvars
-                .get(PRESENTATION)
-                .and_then(serde_json::Value::as_str)
-            {
-                Some(value) => read_presentation(value),
-                None => {
+            leg.presentation =
+                if let Some(value) = channel.channelvars.get(PRESENTATION).and_then(serde_json::Value::as_str) {
+                    read_presentation(value)
+                } else {
                     self.awaiting.insert(channel.id.clone(), false);
                     Presentation::Awaited
-                }
-            };
+                };
         }
-        let bridge = bridges
-            .iter()
-            .find(|bridge| bridge.channels.contains(&channel.id));
+        let bridge = bridges.iter().find(|bridge| bridge.channels.contains(&channel.id));
         let since = channel.creationtime.unwrap_or(self.stamp);
         LiveLeg {
             since,
@@ -327,9 +224,7 @@ impl Map {
                 kind: bridge_kind(bridge),
                 since: bridge.creationtime.unwrap_or(since),
             }),
-            dialed_by: (leg.origin == Origin::IsCalled)
-                .then(|| dialer(channel, bridge, channels))
-                .flatten(),
+            dialed_by: (leg.origin == Origin::IsCalled).then(|| dialer(channel, bridge, channels)).flatten(),
             application: application(&channel.dialplan.app_name, &channel.dialplan.app_data)
                 .unwrap_or(Application::Other),
             leg,
@@ -367,9 +262,7 @@ fn subject(event: &Event) -> Option<&Channel> {
 /// `PJSIP/101-web` of `PJSIP/101-web-00000005`: the name less one `-` and the eight hex digits behind it.
 fn endpoint(name: &str) -> &str {
     match name.rsplit_once('-') {
-        Some((endpoint, serial))
-            if serial.len() == 8 && serial.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
-        {
+        Some((endpoint, serial)) if serial.len() == 8 && serial.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
             endpoint
         }
         _ => name,
@@ -377,29 +270,24 @@ fn endpoint(name: &str) -> &str {
 }
 
 fn bridge_kind(bridge: &Bridge) -> BridgeKind {
-    if bridge.bridge_type == "holding" {
-        BridgeKind::Holding
-    } else {
-        BridgeKind::Mixing
-    }
+    if bridge.bridge_type == "holding" { BridgeKind::Holding } else { BridgeKind::Mixing }
 }
 
 /// What runs on a channel; `None` for what Asterisk writes on channels that it dialled itself.
 fn application(name: &str, data: &str) -> Option<Application> {
     match name {
-        "Queue" => Some(Application::Queue(
-            data.split(',').next().unwrap_or_default().to_owned(),
-        )),
+        "Queue" => Some(Application::Queue(data.split(',').next().unwrap_or_default().to_owned())),
         "VoiceMail" | "MinivmRecord" | "MinivmGreet" => Some(Application::Voicemail),
         "AppDial" | "AppDial2" | "AppQueue" => None,
         _ => Some(Application::Other),
     }
 }
 
-fn dial_state(status: &str) -> DialState {
+/// The start may come when the far end rings already.
+fn dial_state(status: &str, peer_state: &str) -> DialState {
     match status {
-        "" => DialState::Started,
-        "RINGING" | "PROGRESS" | "PROCEEDING" => DialState::Ringing,
+        "" if peer_state != "Ringing" => DialState::Started,
+        "" | "RINGING" | "PROGRESS" | "PROCEEDING" => DialState::Ringing,
         "ANSWER" => DialState::Answered,
         _ => DialState::Over,
     }
@@ -409,24 +297,15 @@ fn dial_state(status: &str) -> DialState {
 fn number_in(dialstring: &str) -> Option<String> {
     let target = match dialstring.split_once('@') {
         Some((target, _)) => target,
-        None => dialstring
-            .rsplit_once('/')
-            .map_or(dialstring, |(_, target)| target),
+        None => dialstring.rsplit_once('/').map_or(dialstring, |(_, target)| target),
     };
     let target = target.rsplit_once('/').map_or(target, |(_, target)| target);
     let target = target.strip_prefix("sip:").unwrap_or(target);
-    target
-        .bytes()
-        .any(|byte| byte.is_ascii_digit())
-        .then(|| target.to_owned())
+    target.bytes().any(|byte| byte.is_ascii_digit()).then(|| target.to_owned())
 }
 
 fn read_presentation(value: &str) -> Presentation {
-    if value.starts_with("prohib") || value == "unavailable" {
-        Presentation::Withheld
-    } else {
-        Presentation::Allowed
-    }
+    if value.starts_with("prohib") || value == "unavailable" { Presentation::Withheld } else { Presentation::Allowed }
 }
 
 /// The SIP status, where Asterisk gives it (`tech_cause`, RFC 3261 section 21), else the Q.850 cause.
@@ -439,10 +318,12 @@ fn read_cause(cause: i64, status: Option<i64>) -> Cause {
     }
 }
 
-/// A channel that Asterisk dialled runs one of its `AppDial` stand-ins; any other runs the dial plan, as who calls in does.
-fn origin_by_application(channel: &Channel) -> Origin {
-    match channel.dialplan.app_name.as_str() {
-        "AppDial" | "AppDial2" | "AppQueue" => Origin::IsCalled,
+/// Who began a channel, when its birth was not seen: before the answer its state tells; then what it runs, for a channel that
+/// Asterisk dialled runs one of its `AppDial` stand-ins, and any other the dial plan.
+fn origin_now(channel: &Channel) -> Origin {
+    match (channel.state.as_str(), channel.dialplan.app_name.as_str()) {
+        ("Ring", _) => Origin::CallsIn,
+        ("Down" | "Ringing" | "Dialing", _) | (_, "AppDial" | "AppDial2" | "AppQueue") => Origin::IsCalled,
         _ => Origin::CallsIn,
     }
 }
@@ -450,15 +331,11 @@ fn origin_by_application(channel: &Channel) -> Origin {
 /// Who had a dialled channel called: who is in one bridge with it, or who is connected to its number while it rings.
 fn dialer(channel: &Channel, bridge: Option<&Bridge>, channels: &[Channel]) -> Option<LegId> {
     let others = || channels.iter().filter(|other| other.id != channel.id);
-    let callers = others().filter(|other| origin_by_application(other) == Origin::CallsIn);
+    let callers = others().filter(|other| origin_now(other) == Origin::CallsIn);
     let mut candidates: Vec<&Channel> = match bridge {
-        Some(bridge) => callers
-            .filter(|other| bridge.channels.contains(&other.id))
-            .collect(),
+        Some(bridge) => callers.filter(|other| bridge.channels.contains(&other.id)).collect(),
         None => callers
-            .filter(|other| {
-                other.connected.number == channel.caller.number || runs_dial_to(other, channel)
-            })
+            .filter(|other| other.connected.number == channel.caller.number || runs_dial_to(other, channel))
             .filter(|other| other.caller.number == channel.connected.number)
             .collect(),
     };
@@ -468,9 +345,8 @@ fn dialer(channel: &Channel, bridge: Option<&Bridge>, channels: &[Channel]) -> O
     }
 }
 
-fn runs_dial_to(caller: &Channel, called: &Channel) -> bool {
+fn runs_dial_to(caller: &Channel, target: &Channel) -> bool {
     matches!(caller.dialplan.app_name.as_str(), "Dial" | "Queue") && {
-        caller.dialplan.app_name == "Queue"
-            || caller.dialplan.app_data.contains(endpoint(&called.name))
+        caller.dialplan.app_name == "Queue" || caller.dialplan.app_data.contains(endpoint(&target.name))
     }
 }
