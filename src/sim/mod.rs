@@ -1,6 +1,7 @@
 //! The far side for real: a pretend Salesforce and a pretend PBX on real sockets. Imports nothing of ours.
 
 mod org;
+pub mod people;
 mod salesforce;
 mod soql;
 mod sosl;

@@ -380,8 +380,8 @@ fn response(world: &World, user: &str, token: &str, refresh: Option<&str>) -> Va
 fn hmac(key: &str, message: &str) -> String {
     let mut block = [0_u8; 64];
     let hashed = Sha256::digest(key);
-    let key = if key.len() > 64 {
-        hashed.as_slice()
+    let key: &[u8] = if key.len() > 64 {
+        &hashed
     } else {
         key.as_bytes()
     };

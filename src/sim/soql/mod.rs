@@ -4,6 +4,8 @@ pub(crate) mod bind;
 pub(crate) mod parse;
 mod range;
 pub(crate) mod test;
+#[cfg(test)]
+mod tests;
 pub(crate) mod token;
 
 use std::cmp::Ordering;

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::{Timestamp, civil::Date};
 use serde_json::Value;
 
 use super::{
@@ -355,13 +355,5 @@ impl Clock {
 
     fn midnight(&self, day: Date) -> Option<Timestamp> {
         Some(day.to_zoned(self.zone.clone()).ok()?.timestamp())
-    }
-
-    /// A clock in UTC.
-    pub(crate) fn utc(now: Timestamp) -> Self {
-        Self {
-            now,
-            zone: TimeZone::UTC,
-        }
     }
 }

@@ -338,13 +338,20 @@ mod tests {
         org
     }
 
+    fn clock(now: Timestamp) -> Clock {
+        Clock {
+            now,
+            zone: jiff::tz::TimeZone::UTC,
+        }
+    }
+
     fn search(text: &str, tokens: PhoneTokens) -> Vec<Value> {
         let index = Index {
             tokens,
             lag: SignedDuration::ZERO,
         };
         let search = read(text).expect("a search");
-        run(&org(), &search, index, &Clock::utc(Timestamp::now())).expect("records")
+        run(&org(), &search, index, &clock(Timestamp::now())).expect("records")
     }
 
     #[test]
@@ -378,7 +385,7 @@ mod tests {
             lag: SignedDuration::from_secs(60),
         };
         let find = read("FIND {4155550123} RETURNING Contact").expect("a search");
-        let at = |second: i64| Clock::utc(Timestamp::from_second(second).expect("a time"));
+        let at = |second: i64| clock(Timestamp::from_second(second).expect("a time"));
         assert_eq!(
             run(&org(), &find, index, &at(59)).expect("records").len(),
             0
