@@ -50,7 +50,7 @@ impl Desk {
                 ("client_secret", &known.client_secret),
             ])
             .await;
-        self.token = text(&answer.1, "access_token").to_owned();
+        text(&answer.1, "access_token").clone_into(&mut self.token);
     }
 
     async fn grant(&self, form: &[(&str, &str)]) -> (StatusCode, Value) {

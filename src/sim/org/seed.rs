@@ -111,7 +111,7 @@ impl Org {
         if object.name == "User" && !fields.contains_key("IsActive") {
             fields.insert("IsActive".to_owned(), true.into());
         }
-        self.complete_user(&object, &mut fields, &id);
+        Self::complete_user(&object, &mut fields, &id);
         self.add_defaults(&object, &mut fields, by);
         self.derive(&object.name, &mut fields, by);
         self.store(&object.name, &id, fields, by);
@@ -199,7 +199,7 @@ impl Org {
     }
 
     /// A user needs a Username even where the seed is about extensions only.
-    fn complete_user(&self, object: &Object, fields: &mut Fields, id: &str) {
+    fn complete_user(object: &Object, fields: &mut Fields, id: &str) {
         if object.name == "User" && text(fields, "Username").is_none() {
             let name = format!("{}@pretend.example", id::short(id).to_lowercase());
             fields.insert("Username".to_owned(), name.into());

@@ -7,6 +7,10 @@ use crate::sim::sosl::PhoneTokens;
 /// Settings of the pretend org that may change while it runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own, and any mix of them is a case to test"
+)]
 pub struct Knobs {
     /// Chance of a fault on each data request, 0 to 1.
     pub fault_rate: f64,

@@ -204,6 +204,7 @@ impl Salesforce {
     }
 
     /// Deletes a row; false when there was none.
+    #[must_use]
     pub fn remove(&self, object: &str, id: &str) -> bool {
         let mut world = lock(&self.world);
         let writer = world.writer(&world.login_user);
@@ -211,6 +212,7 @@ impl Salesforce {
     }
 
     /// Converts a lead into a contact; false when one of them is not there.
+    #[must_use]
     pub fn convert(&self, lead: &str, contact: &str) -> bool {
         let mut world = lock(&self.world);
         let writer = world.writer(&world.login_user);

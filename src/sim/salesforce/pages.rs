@@ -20,7 +20,7 @@ pub(crate) fn answer(world: &World, ask: &Ask) -> Answer {
             page(200, &format!("New {object}"), &new_record(values))
         }
         ["lightning", "o", object, ..] => page(200, object, &list(world, object)),
-        ["_ui", "search", ..] | ["one", ..] | ["lightning", ..] => {
+        ["_ui", "search", ..] | ["one" | "lightning", ..] => {
             let term = ask.parameter("str").unwrap_or_default();
             page(200, "Search", &format!("<p>{}</p>", escape(term)))
         }

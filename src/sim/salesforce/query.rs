@@ -92,16 +92,13 @@ fn last_page(total: usize, records: &[Value]) -> Value {
 fn page_size(world: &World, ask: &Ask) -> usize {
     let most = world.knobs.page_size.max(1);
     let options = ask.header("sforce-query-options").unwrap_or_default();
-    let asked = options
-        .split([',', ';'])
-        .filter_map(|option| {
-            option
-                .trim()
-                .strip_prefix("batchSize=")?
-                .parse::<usize>()
-                .ok()
-        })
-        .next();
+    let asked = options.split([',', ';']).find_map(|option| {
+        option
+            .trim()
+            .strip_prefix("batchSize=")?
+            .parse::<usize>()
+            .ok()
+    });
     asked.map_or(most, |size| size.max(200).min(most))
 }
 

@@ -178,7 +178,9 @@ fn resources(base: &str) -> Value {
 /// Puts the version into the URLs of records, which the org knows without it.
 fn complete_urls(value: &mut Value, base: &str) {
     if let Some(list) = value.as_array_mut() {
-        list.iter_mut().for_each(|value| complete_urls(value, base));
+        for value in list {
+            complete_urls(value, base);
+        }
     } else if let Some(map) = value.as_object_mut() {
         for (name, value) in map {
             let url = (name == "url").then(|| value.as_str()).flatten();

@@ -287,7 +287,9 @@ fn access_row(user: &str, record: &str) -> Fields {
 fn ids_in(condition: &Condition, field: &str, found: &mut Vec<String>) {
     match condition {
         Condition::And(parts) | Condition::Or(parts) => {
-            parts.iter().for_each(|part| ids_in(part, field, found));
+            for part in parts {
+                ids_in(part, field, found);
+            }
         }
         Condition::Not(part) => ids_in(part, field, found),
         Condition::Compare(Path { text, .. }, _, literals) if text.eq_ignore_ascii_case(field) => {

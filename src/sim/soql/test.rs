@@ -128,12 +128,12 @@ fn order(kind: &Kind, value: &Value, wanted: &Wanted) -> Option<Ordering> {
         Wanted::Bool(flag) => Some(value.as_bool()?.cmp(flag)),
         Wanted::Number(number) => value.as_f64()?.partial_cmp(number),
         Wanted::Text(text) => Some(order_text(kind, value.as_str()?, text)),
-        Wanted::Moments(first, end) => Some(within(time::read(value.as_str()?)?, *first, *end)),
-        Wanted::Days(first, end) => Some(within(time::read_date(value.as_str()?)?, *first, *end)),
+        Wanted::Moments(first, end) => Some(within(&time::read(value.as_str()?)?, first, end)),
+        Wanted::Days(first, end) => Some(within(&time::read_date(value.as_str()?)?, first, end)),
     }
 }
 
-fn within<T: Ord>(value: T, first: T, end: T) -> Ordering {
+fn within<T: Ord>(value: &T, first: &T, end: &T) -> Ordering {
     if value < first {
         Ordering::Less
     } else if value == first || value < end {
