@@ -1047,3 +1047,41 @@ async fn a_seed_with_an_unknown_field_does_not_start() {
         "seed data: Contact[1] has no field \"Tel\""
     );
 }
+
+#[tokio::test]
+async fn a_late_commit_comes_after_its_sender_gave_up() {
+    let desk = Desk::open(json!({})).await;
+    desk.salesforce
+        .fail_next(Fault::new(FaultKind::LateCommit).for_ms(50));
+    let body = json!({"CallObject": "k1"});
+    let lost = desk.send(Method::POST, "sobjects/Task", Some(&body)).await;
+    assert!(lost.is_err());
+    for _ in 0..200 {
+        if !desk.salesforce.rows("Task").is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the row never came");
+}
+
+#[tokio::test]
+async fn the_loser_of_a_race_is_told_so_and_then_updates() {
+    let desk = Desk::open(json!({})).await;
+    desk.salesforce
+        .fail_next(Fault::new(FaultKind::LostRace).times(2));
+    let path = "sobjects/Task/CTI_Call_Id__c/k1";
+    assert_eq!(
+        code(&desk.patch(path, &json!({})).await),
+        (400, "DUPLICATE_VALUE")
+    );
+    let row = |key: &str| json!({"attributes": {"type": "Task"}, "CTI_Call_Id__c": key});
+    let rows = json!({"records": [row("k1"), row("k2")]});
+    let path = "composite/sobjects/Task/CTI_Call_Id__c";
+    let (_, results) = desk.patch(path, &rows).await;
+    assert_eq!(results[0]["created"], false);
+    assert_eq!(results[1]["errors"][0]["statusCode"], "DUPLICATE_VALUE");
+    let (_, results) = desk.patch(path, &rows).await;
+    assert_eq!(results[1]["created"], false);
+    assert_eq!(desk.salesforce.rows("Task").len(), 2);
+}

@@ -18,7 +18,7 @@ pub struct Knobs {
     pub fault_seed: u64,
     /// Which faults chance picks from.
     pub fault_kinds: Vec<FaultKind>,
-    /// How long a `hang` fault that chance picked lasts.
+    /// How long a fault that chance picked lasts, where it is one that lasts.
     pub hang_ms: u64,
     /// Delay before each request is handled.
     pub latency_ms: u64,
@@ -121,6 +121,13 @@ pub enum FaultKind {
     /// The request is done in full, and answered only after the hang. Waits for a request that writes.
     #[serde(rename = "commit_then_hang")]
     CommitThenHang,
+    /// The connection is closed at once, and the request is done in full only `ms` later. Waits for a request that writes.
+    #[serde(rename = "late_commit")]
+    LateCommit,
+    /// Another writer was first: the request is done, and what it created is answered with `DUPLICATE_VALUE`. Waits
+    /// for a request that writes.
+    #[serde(rename = "lost_race")]
+    LostRace,
     /// The connection is closed; nothing is done.
     #[serde(rename = "drop")]
     Drop,
@@ -137,12 +144,14 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Http503,
         Self::Html502,
         Self::LockRow,
         Self::CommitThenDrop,
         Self::CommitThenHang,
+        Self::LateCommit,
+        Self::LostRace,
         Self::Drop,
         Self::SessionExpired,
         Self::RequestLimit,
@@ -152,7 +161,11 @@ impl FaultKind {
     /// Whether the fault is about rows being written.
     pub(crate) fn needs_write(self) -> bool {
         match self {
-            Self::LockRow | Self::CommitThenDrop | Self::CommitThenHang => true,
+            Self::LockRow
+            | Self::CommitThenDrop
+            | Self::CommitThenHang
+            | Self::LateCommit
+            | Self::LostRace => true,
             Self::Http503
             | Self::Html502
             | Self::Drop
@@ -177,7 +190,7 @@ pub struct Fault {
     /// For `lock_row`: how many rows of each request.
     #[serde(default = "one")]
     pub rows: u32,
-    /// For `hang` and `commit_then_hang`: how long.
+    /// For `hang`, `commit_then_hang` and `late_commit`: how long.
     #[serde(default)]
     pub ms: u64,
 }

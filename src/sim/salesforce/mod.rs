@@ -11,6 +11,7 @@ mod limits;
 mod oauth;
 mod pages;
 mod query;
+mod race;
 mod rest;
 mod rows;
 mod search;
@@ -313,6 +314,7 @@ fn new_world(options: Options, address: SocketAddr) -> Result<World, SeedError> 
         pages: Vec::new(),
         queries: 0,
         locked_rows: 0,
+        late: Vec::new(),
     };
     world.apply(options.knobs);
     Ok(world)

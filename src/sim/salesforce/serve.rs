@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -18,7 +18,7 @@ use super::{
     door::Line,
     exchange::{Answer, Ask, Body},
     knobs::{Fault, FaultKind},
-    oauth, pages, rest, soap,
+    oauth, pages, race, rest, soap,
     world::World,
 };
 use crate::sim::org::Refusal;
@@ -37,8 +37,14 @@ pub(crate) fn router(world: Shared) -> Router {
 }
 
 /// The world, for the length of one step; a panic elsewhere does not take the data with it.
+///
+/// Late requests that are due by now are done first, so that whoever looks sees them.
 pub(crate) fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
-    world.lock().unwrap_or_else(PoisonError::into_inner)
+    let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
+    while let Some(ask) = world.due() {
+        route(&mut world, &ask);
+    }
+    world
 }
 
 async fn handle(
@@ -115,6 +121,13 @@ async fn with_fault(world: &Shared, line: &Line, ask: &Ask, fault: &Fault) -> An
             pause.await;
             answer
         }
+        FaultKind::LateCommit => {
+            let when = Instant::now() + Duration::from_millis(fault.ms);
+            lock(world).late.push((when, ask.clone()));
+            line.cut();
+            unavailable()
+        }
+        FaultKind::LostRace => race::lost(route(&mut lock(world), ask)),
         FaultKind::Drop => {
             line.cut();
             unavailable()
@@ -155,6 +168,10 @@ fn unavailable() -> Answer {
 fn ask(method: &str, uri: &Uri, headers: &HeaderMap) -> Ask {
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let mut ask = Ask::new(method, target);
+    // Clients that cannot send PATCH say so in the query.
+    if let ("POST", Some(method)) = (method, ask.parameter("_HttpMethod")) {
+        ask.method = method.to_ascii_uppercase();
+    }
     let headers = headers.iter();
     ask.headers = headers
         .map(|(name, value)| {

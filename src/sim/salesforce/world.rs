@@ -1,6 +1,6 @@
 //! Everything the pretend Salesforce knows, behind one lock.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use super::{
     Credentials,
@@ -32,6 +32,8 @@ pub(crate) struct World {
     /// Rows still to be refused with a lock error in the request at hand.
     pub(crate) locked_rows: u32,
     pub(crate) chance: fastrand::Rng,
+    /// Requests that nobody waits for any more and that are still to be done.
+    pub(crate) late: Vec<(Instant, Ask)>,
 }
 
 /// What was counted.
@@ -153,6 +155,13 @@ impl World {
             .get(self.chance.usize(..self.knobs.fault_kinds.len().max(1)))?;
         let fits = !kind.needs_write() || ask.writes();
         fits.then(|| Fault::new(kind).for_ms(self.knobs.hang_ms))
+    }
+
+    /// A late request whose time has come.
+    pub(crate) fn due(&mut self) -> Option<Ask> {
+        let now = Instant::now();
+        let place = self.late.iter().position(|(when, _)| *when <= now)?;
+        Some(self.late.remove(place).1)
     }
 
     /// Counts a request under its endpoint's name.
