@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ctibridge::sim::{Fault, FaultKind, Options, PhoneTokens, Salesforce, Seed};
+use ctibridge::sim::{Credentials, Fault, FaultKind, Options, PhoneTokens, Salesforce, Seed};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -1084,4 +1084,50 @@ async fn the_loser_of_a_race_is_told_so_and_then_updates() {
     let (_, results) = desk.patch(path, &rows).await;
     assert_eq!(results[1]["created"], false);
     assert_eq!(desk.salesforce.rows("Task").len(), 2);
+}
+
+/// The fixture's assertion ends at this second; the org's clock is set to shortly before it.
+const ASSERTION_ENDS: i64 = 1_893_456_000;
+
+#[tokio::test]
+async fn a_signed_assertion_gives_a_token_until_it_expires() {
+    let known = Credentials {
+        client_id: "pretend-app".to_owned(),
+        ..Credentials::generate()
+    };
+    let options = Options {
+        credentials: Some(known),
+        seed: Seed::from_value(
+            json!({"User": [{"Username": "jwt@pretend.example", "LastName": "Jwt"}]}),
+        )
+        .expect("a seed"),
+        ..Options::default()
+    };
+    let desk = Desk::with(options).await;
+    let now = jiff::Timestamp::now().as_second();
+    desk.salesforce.set(|knobs| {
+        knobs.jwt_public_key = include_str!("fixtures/jwt-public-key.pem").to_owned();
+        knobs.clock_offset_seconds = ASSERTION_ENDS - 100 - now;
+    });
+    let assertion = include_str!("fixtures/jwt-assertion.txt").trim();
+    let ask = |assertion: String| {
+        let desk = &desk;
+        async move {
+            let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+            desk.grant(&[("grant_type", grant), ("assertion", &assertion)])
+                .await
+        }
+    };
+    let (status, token) = ask(assertion.to_owned()).await;
+    assert_eq!(status, 200, "{token}");
+    assert!(token.get("refresh_token").is_none());
+    let (_, forged) = ask(format!("{}AAAA", &assertion[..assertion.len() - 4])).await;
+    assert_eq!(forged["error_description"], "invalid assertion");
+    desk.salesforce
+        .set(|knobs| knobs.clock_offset_seconds += 200);
+    let (status, late) = ask(assertion.to_owned()).await;
+    assert_eq!(
+        (status.as_u16(), text(&late, "error")),
+        (400, "invalid_grant")
+    );
 }

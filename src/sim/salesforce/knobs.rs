@@ -32,6 +32,8 @@ pub struct Knobs {
     pub pkce_required: bool,
     /// The app was made minutes ago and is not known yet: every token request is answered `invalid_client_id`.
     pub app_not_active: bool,
+    /// The PEM public key (RSA) that assertions of the JWT bearer grant are signed for; empty: no assertion is good.
+    pub jwt_public_key: String,
     /// API calls a day.
     pub daily_limit: u64,
     /// How long a written row is not found by searches.
@@ -67,6 +69,7 @@ impl Default for Knobs {
             session_ttl_seconds: 7_200,
             flows: [
                 "client_credentials",
+                "jwt_bearer",
                 "password",
                 "refresh_token",
                 "authorization_code",
@@ -77,6 +80,7 @@ impl Default for Knobs {
             rotate_refresh_tokens: false,
             pkce_required: false,
             app_not_active: false,
+            jwt_public_key: String::new(),
             daily_limit: 150_000,
             search_lag_seconds: 0,
             phone_tokens: PhoneTokens::ExactDigits,

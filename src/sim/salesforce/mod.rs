@@ -6,6 +6,7 @@ mod collections;
 mod composite;
 mod door;
 mod exchange;
+mod jwt;
 mod knobs;
 mod limits;
 mod oauth;

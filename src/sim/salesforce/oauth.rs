@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     exchange::{Answer, Ask, decode, find},
+    jwt,
     rest::bearer,
     sessions::{Code, Refresh, Session},
     world::{World, secret},
@@ -19,6 +20,15 @@ use crate::sim::org::{Fields, id, text};
 
 /// `error` and `error_description`.
 type Denial = (&'static str, &'static str);
+
+/// Grant types as they are sent, and the names by which they are enabled.
+const GRANTS: [(&str, &str); 5] = [
+    ("client_credentials", "client_credentials"),
+    ("urn:ietf:params:oauth:grant-type:jwt-bearer", "jwt_bearer"),
+    ("password", "password"),
+    ("refresh_token", "refresh_token"),
+    ("authorization_code", "authorization_code"),
+];
 
 /// Answers a request whose path begins with `/services/oauth2`.
 pub(crate) fn answer(world: &mut World, ask: &Ask, what: &str) -> Answer {
@@ -66,27 +76,29 @@ fn token(world: &mut World, ask: &Ask) -> Answer {
 }
 
 fn granted(world: &mut World, ask: &Ask, form: &[(String, String)]) -> Result<Value, Denial> {
+    let unsupported = ("unsupported_grant_type", "grant type not supported");
     let grant = find(form, "grant_type").unwrap_or_default();
-    let known = [
-        "client_credentials",
-        "password",
-        "refresh_token",
-        "authorization_code",
-    ];
-    if !known.contains(&grant) {
-        return Err(("unsupported_grant_type", "grant type not supported"));
+    let known = GRANTS.iter().find(|(wire, _)| *wire == grant);
+    let (_, flow) = known.ok_or(unsupported)?;
+    if *flow != "jwt_bearer" {
+        check_client(world, ask, form)?;
     }
-    check_client(world, ask, form)?;
-    if !world.knobs.flows.iter().any(|flow| flow == grant) {
+    if !world.knobs.flows.iter().any(|enabled| enabled == flow) {
         // A blocked password flow looks like a wrong password.
-        return Err(if grant == "password" {
-            ("invalid_grant", "authentication failure")
+        let denial = ("invalid_grant", "authentication failure");
+        return Err(if *flow == "password" {
+            denial
         } else {
-            ("unsupported_grant_type", "grant type not supported")
+            unsupported
         });
     }
-    match grant {
-        "client_credentials" => Ok(client_credentials(world)),
+    match *flow {
+        "client_credentials" => Ok(same_token(world, &world.login_user.clone(), flow)),
+        "jwt_bearer" => {
+            let assertion = find(form, "assertion").unwrap_or_default();
+            let user = jwt::user(world, assertion).map_err(|why| ("invalid_grant", why))?;
+            Ok(same_token(world, &user, flow))
+        }
         "password" => password(world, form),
         "refresh_token" => refresh(world, form),
         _ => exchange_code(world, form),
@@ -124,14 +136,12 @@ fn basic(ask: &Ask) -> Option<(String, String)> {
 }
 
 /// The same token again as long as it lives, as real orgs do.
-fn client_credentials(world: &mut World) -> Value {
-    let user = world.login_user.clone();
-    let grant = "client_credentials";
+fn same_token(world: &mut World, user: &str, grant: &str) -> Value {
     let known = world
         .sessions
-        .same(&user, grant, world.now(), world.session_ttl());
-    let token = known.unwrap_or_else(|| new_session(world, &user, grant, None));
-    response(world, &user, &token, None)
+        .same(user, grant, world.now(), world.session_ttl());
+    let token = known.unwrap_or_else(|| new_session(world, user, grant, None));
+    response(world, user, &token, None)
 }
 
 fn password(world: &mut World, form: &[(String, String)]) -> Result<Value, Denial> {
