@@ -141,7 +141,7 @@ pub enum FaultKind {
     /// 403 `REQUEST_LIMIT_EXCEEDED`.
     #[serde(rename = "request_limit")]
     RequestLimit,
-    /// Nothing happens for a while, then the request is done and answered.
+    /// Nothing happens for a while, then the request is done and answered, if its sender still waits.
     #[serde(rename = "hang")]
     Hang,
 }
