@@ -21,7 +21,12 @@ const RING_GROUP: &str = "+493023125100";
 const QUEUE: &str = "+493023125200";
 
 /// Who calls where nobody is known.
-const STRANGERS: [&str; 4] = ["+493023125987", "+12125550199", "+442079460987", "+493023125976"];
+const STRANGERS: [&str; 4] = [
+    "+493023125987",
+    "+12125550199",
+    "+442079460987",
+    "+493023125976",
+];
 
 /// Ten calls of all kinds within 20 seconds. `callers` are people whom the organisation knows; fewer than six call more than once.
 #[must_use]
@@ -44,7 +49,12 @@ pub fn once(callers: &[Caller]) -> Vec<Scene> {
 /// Calls without end, one every few seconds, the same ones for the same seed.
 #[must_use]
 pub fn endless(callers: &[Caller], seed: u64) -> Endless {
-    Endless { callers: callers.to_vec(), chance: fastrand::Rng::with_seed(seed), at: Duration::ZERO, busy_until: [Duration::ZERO; 3] }
+    Endless {
+        callers: callers.to_vec(),
+        chance: fastrand::Rng::with_seed(seed),
+        at: Duration::ZERO,
+        busy_until: [Duration::ZERO; 3],
+    }
 }
 
 /// See [`endless`].
@@ -82,13 +92,20 @@ impl Endless {
         agents.sort_unstable();
         let second = agents.get(1).map_or(Duration::ZERO, |(until, _)| *until);
         self.at = self.at.max(second);
-        agents.into_iter().filter(|(until, _)| *until <= self.at).map(|(_, agent)| agent).collect()
+        agents
+            .into_iter()
+            .filter(|(until, _)| *until <= self.at)
+            .map(|(_, agent)| agent)
+            .collect()
     }
 
     fn scene(&mut self, agents: &[&'static str]) -> Scene {
         let at = u64::try_from(self.at.as_millis()).unwrap_or(u64::MAX);
         let (first, second) = (pick(agents, 0), pick(agents, 1));
-        let (ring, talk) = (self.chance.u64(1_500..5_000), self.chance.u64(4_000..20_000));
+        let (ring, talk) = (
+            self.chance.u64(1_500..5_000),
+            self.chance.u64(4_000..20_000),
+        );
         let caller = person(&self.callers, self.chance.usize(..));
         match self.chance.u32(..14) {
             0 => ring_group(at, &caller, first, ring, talk),
@@ -100,7 +117,13 @@ impl Endless {
             6 => internal(at, first, second, ring, talk),
             7 => held(at, &caller, first, ring, talk),
             8 => busy(at, first, &caller),
-            9 => answered(at, &Caller::new(stranger(self.chance.usize(..)), ""), first, ring, talk),
+            9 => answered(
+                at,
+                &Caller::new(stranger(self.chance.usize(..)), ""),
+                first,
+                ring,
+                talk,
+            ),
             10 | 11 => outbound(at, first, &caller, ring, talk),
             _ => answered(at, &caller, first, ring, talk),
         }
@@ -108,74 +131,204 @@ impl Endless {
 }
 
 fn answered(at: u64, from: &Caller, agent: &str, ring: u64, talk: u64) -> Scene {
-    let told = format!("{} calls {agent}; {} answers after {}", name(from), first_name(agent), seconds(ring));
-    let script = direct(from, agent).after(ring).answer(agent).talk(talk).hangup_by_caller();
+    let told = format!(
+        "{} calls {agent}; {} answers after {}",
+        name(from),
+        first_name(agent),
+        seconds(ring)
+    );
+    let script = direct(from, agent)
+        .after(ring)
+        .answer(agent)
+        .talk(talk)
+        .hangup_by_caller();
     scene(at, told, script)
 }
 
 fn missed(at: u64, from: &Caller, agent: &str, ring: u64) -> Scene {
-    let told = format!("{} calls {agent} and gives up after {}", name(from), seconds(ring));
+    let told = format!(
+        "{} calls {agent} and gives up after {}",
+        name(from),
+        seconds(ring)
+    );
     scene(at, told, direct(from, agent).after(ring).hangup_by_caller())
 }
 
 fn held(at: u64, from: &Caller, agent: &str, ring: u64, talk: u64) -> Scene {
-    let told = format!("{} calls {agent}; {} answers and puts them on hold for a while", name(from), first_name(agent));
-    let script = direct(from, agent).after(ring).answer(agent).talk(talk / 3).hold(talk / 3).talk(talk / 3).hangup_by_callee();
+    let told = format!(
+        "{} calls {agent}; {} answers and puts them on hold for a while",
+        name(from),
+        first_name(agent)
+    );
+    let script = direct(from, agent)
+        .after(ring)
+        .answer(agent)
+        .talk(talk / 3)
+        .hold(talk / 3)
+        .talk(talk / 3)
+        .hangup_by_callee();
     scene(at, told, script)
 }
 
 fn withheld(at: u64, agent: &str, ring: u64, talk: u64) -> Scene {
-    let told = format!("Somebody who withholds the number calls {agent}; {} answers after {}", first_name(agent), seconds(ring));
+    let told = format!(
+        "Somebody who withholds the number calls {agent}; {} answers after {}",
+        first_name(agent),
+        seconds(ring)
+    );
     let script = Script::inbound(&Caller::withheld(), &direct_number(agent)).ring(&[agent]);
-    scene(at, told, script.after(ring).answer(agent).talk(talk).hangup_by_caller())
+    scene(
+        at,
+        told,
+        script
+            .after(ring)
+            .answer(agent)
+            .talk(talk)
+            .hangup_by_caller(),
+    )
 }
 
 fn ring_group(at: u64, from: &Caller, winner: &str, ring: u64, talk: u64) -> Scene {
-    let told = format!("{} calls the ring group; all phones ring, {} answers", name(from), first_name(winner));
+    let told = format!(
+        "{} calls the ring group; all phones ring, {} answers",
+        name(from),
+        first_name(winner)
+    );
     let script = Script::inbound(&from.nameless(), RING_GROUP).ring(&AGENTS);
-    scene(at, told, script.after(ring).answer(winner).talk(talk).hangup_by_callee())
+    scene(
+        at,
+        told,
+        script
+            .after(ring)
+            .answer(winner)
+            .talk(talk)
+            .hangup_by_callee(),
+    )
 }
 
 fn queue(at: u64, from: &Caller, agents: [&str; 2], ring: u64, talk: u64) -> Scene {
     let [first, second] = agents;
-    let told = format!("{} waits in the support queue; {} does not pick up, {} does", name(from), first_name(first), first_name(second));
-    let script = Script::inbound(&from.nameless(), QUEUE).queue("support").ring(&[first]).after(ring).no_answer();
-    scene(at, told, script.after(500).ring(&[second]).after(ring / 2).answer(second).talk(talk).hangup_by_caller())
+    let told = format!(
+        "{} waits in the support queue; {} does not pick up, {} does",
+        name(from),
+        first_name(first),
+        first_name(second)
+    );
+    let script = Script::inbound(&from.nameless(), QUEUE)
+        .queue("support")
+        .ring(&[first])
+        .after(ring)
+        .no_answer();
+    scene(
+        at,
+        told,
+        script
+            .after(500)
+            .ring(&[second])
+            .after(ring / 2)
+            .answer(second)
+            .talk(talk)
+            .hangup_by_caller(),
+    )
 }
 
 fn blind(at: u64, from: &Caller, agents: [&str; 2], ring: u64, talk: u64) -> Scene {
     let [first, second] = agents;
-    let told = format!("{} calls {first}; {} sends the call on to {}", name(from), first_name(first), first_name(second));
-    let script = direct(from, first).after(ring).answer(first).talk(talk).blind_transfer(second);
-    scene(at, told, script.after(ring).answer(second).talk(talk).hangup_by_caller())
+    let told = format!(
+        "{} calls {first}; {} sends the call on to {}",
+        name(from),
+        first_name(first),
+        first_name(second)
+    );
+    let script = direct(from, first)
+        .after(ring)
+        .answer(first)
+        .talk(talk)
+        .blind_transfer(second);
+    scene(
+        at,
+        told,
+        script
+            .after(ring)
+            .answer(second)
+            .talk(talk)
+            .hangup_by_caller(),
+    )
 }
 
 fn attended(at: u64, from: &Caller, agents: [&str; 2], ring: u64, talk: u64) -> Scene {
     let [first, second] = agents;
-    let told = format!("{} calls {first}; {} asks {} first, then puts the caller through", name(from), first_name(first), first_name(second));
-    let script = direct(from, first).after(ring).answer(first).talk(talk).consult(second).after(ring).answer(second);
-    scene(at, told, script.talk(talk).complete_transfer().talk(talk).hangup_by_callee())
+    let told = format!(
+        "{} calls {first}; {} asks {} first, then puts the caller through",
+        name(from),
+        first_name(first),
+        first_name(second)
+    );
+    let script = direct(from, first)
+        .after(ring)
+        .answer(first)
+        .talk(talk)
+        .consult(second)
+        .after(ring)
+        .answer(second);
+    scene(
+        at,
+        told,
+        script
+            .talk(talk)
+            .complete_transfer()
+            .talk(talk)
+            .hangup_by_callee(),
+    )
 }
 
 fn outbound(at: u64, agent: &str, to: &Caller, ring: u64, talk: u64) -> Scene {
-    let told = format!("{} calls {}, who answers after {}", first_name(agent), name(to), seconds(ring));
-    let script = Script::outbound(agent, &to.number).after(200).ring_outside().after(ring).answer_outside();
+    let told = format!(
+        "{} calls {}, who answers after {}",
+        first_name(agent),
+        name(to),
+        seconds(ring)
+    );
+    let script = Script::outbound(agent, &to.number)
+        .after(200)
+        .ring_outside()
+        .after(ring)
+        .answer_outside();
     scene(at, told, script.talk(talk).hangup_by_caller())
 }
 
 fn busy(at: u64, agent: &str, to: &Caller) -> Scene {
     let told = format!("{} calls {}: the line is busy", first_name(agent), name(to));
-    scene(at, told, Script::outbound(agent, &to.number).after(500).refuse(Refusal::Busy))
+    scene(
+        at,
+        told,
+        Script::outbound(agent, &to.number)
+            .after(500)
+            .refuse(Refusal::Busy),
+    )
 }
 
 fn internal(at: u64, from: &str, to: &str, ring: u64, talk: u64) -> Scene {
-    let told = format!("{} calls her or his colleague {}: nobody's business", first_name(from), first_name(to));
-    let script = Script::internal(from, to).ring(&[to]).after(ring).answer(to).talk(talk).hangup_by_caller();
+    let told = format!(
+        "{} calls her or his colleague {}: nobody's business",
+        first_name(from),
+        first_name(to)
+    );
+    let script = Script::internal(from, to)
+        .ring(&[to])
+        .after(ring)
+        .answer(to)
+        .talk(talk)
+        .hangup_by_caller();
     scene(at, told, script)
 }
 
 fn scene(at: u64, told: String, script: Script) -> Scene {
-    Scene { at: Duration::from_millis(at), told, script }
+    Scene {
+        at: Duration::from_millis(at),
+        told,
+        script,
+    }
 }
 
 /// Carriers send a number and seldom a name; who it is must be found out.
@@ -188,7 +341,11 @@ fn direct_number(agent: &str) -> String {
 }
 
 fn name(caller: &Caller) -> &str {
-    if caller.name.is_empty() { "An unknown number" } else { &caller.name }
+    if caller.name.is_empty() {
+        "An unknown number"
+    } else {
+        &caller.name
+    }
 }
 
 fn first_name(agent: &str) -> &str {
@@ -205,7 +362,9 @@ fn seconds(milliseconds: u64) -> String {
 }
 
 fn person(callers: &[Caller], nth: usize) -> Caller {
-    let nth = nth.checked_rem(callers.len()).and_then(|nth| callers.get(nth));
+    let nth = nth
+        .checked_rem(callers.len())
+        .and_then(|nth| callers.get(nth));
     nth.cloned().unwrap_or_else(|| Caller::new(stranger(2), ""))
 }
 
@@ -223,7 +382,9 @@ mod tests {
     use crate::sim::pbx::script::Ids;
 
     fn callers() -> Vec<Caller> {
-        (0..6).map(|nth| Caller::new(&format!("+49302312544{nth}"), &format!("Person {nth}"))).collect()
+        (0..6)
+            .map(|nth| Caller::new(&format!("+49302312544{nth}"), &format!("Person {nth}")))
+            .collect()
     }
 
     #[test]
@@ -233,7 +394,10 @@ mod tests {
         for scene in scenes {
             let end = scene.at + scene.script.length();
             assert!(end < Duration::from_secs(20), "{}: {end:?}", scene.told);
-            scene.script.reel("2026-11-21T17:00:00Z".parse().unwrap(), &Ids::new(1)).unwrap();
+            scene
+                .script
+                .reel("2026-11-21T17:00:00Z".parse().unwrap(), &Ids::new(1))
+                .unwrap();
         }
     }
 
@@ -241,10 +405,18 @@ mod tests {
     fn the_endless_story_goes_on_at_a_human_pace_the_same_for_the_same_seed() {
         let scenes = endless(&callers(), 7).take(500).collect::<Vec<_>>();
         let again = endless(&callers(), 7).take(500).collect::<Vec<_>>();
-        assert!(scenes.iter().zip(&again).all(|(one, other)| one.told == other.told && one.at == other.at));
+        assert!(
+            scenes
+                .iter()
+                .zip(&again)
+                .all(|(one, other)| one.told == other.told && one.at == other.at)
+        );
         let ids = Ids::new(1);
         for scene in &scenes {
-            scene.script.reel("2026-11-21T17:00:00Z".parse().unwrap(), &ids).unwrap();
+            scene
+                .script
+                .reel("2026-11-21T17:00:00Z".parse().unwrap(), &ids)
+                .unwrap();
         }
         let hours = scenes.last().unwrap().at.as_secs_f64() / 3_600.0;
         let pace = 500.0 / hours;

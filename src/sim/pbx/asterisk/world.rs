@@ -18,13 +18,19 @@ pub struct World {
 impl World {
     /// Takes in what a frame tells; a text that is no frame tells nothing.
     pub fn apply(&mut self, frame: &str) {
-        let Ok(mut frame) = serde_json::from_str::<Value>(frame) else { return };
-        let kind = frame.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let Ok(mut frame) = serde_json::from_str::<Value>(frame) else {
+            return;
+        };
+        let kind = frame
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         match kind.as_str() {
             "ChannelCreated" => enter(&mut self.channels, part(&mut frame, "channel")),
-            "ChannelDestroyed" => self.end_channel(part(&mut frame, "channel")),
+            "ChannelDestroyed" => self.end_channel(frame.get("channel")),
             "BridgeCreated" => enter(&mut self.bridges, part(&mut frame, "bridge")),
-            "BridgeDestroyed" => leave(&mut self.bridges, part(&mut frame, "bridge")),
+            "BridgeDestroyed" => leave(&mut self.bridges, frame.get("bridge")),
             "Dial" => {
                 renew(&mut self.channels, part(&mut frame, "caller"));
                 renew(&mut self.channels, part(&mut frame, "peer"));
@@ -55,16 +61,21 @@ impl World {
 
     pub fn set_channels(&mut self, channels: Vec<Value>) {
         self.channels.clear();
-        channels.into_iter().for_each(|channel| enter(&mut self.channels, Some(channel)));
+        for channel in channels {
+            enter(&mut self.channels, Some(channel));
+        }
     }
 
     pub fn set_bridges(&mut self, bridges: Vec<Value>) {
         self.bridges.clear();
-        bridges.into_iter().for_each(|bridge| enter(&mut self.bridges, Some(bridge)));
+        for bridge in bridges {
+            enter(&mut self.bridges, Some(bridge));
+        }
     }
 
     pub fn set_variable(&mut self, channel: &str, name: &str, value: &str) {
-        self.variables.insert((channel.into(), name.into()), value.into());
+        self.variables
+            .insert((channel.into(), name.into()), value.into());
     }
 
     /// Lets variables of channels that end from now on still be asked for; `false` ends that and forgets those channels.
@@ -76,15 +87,23 @@ impl World {
     /// What `GET /channels/{id}/variable` answers.
     #[must_use]
     pub fn variable(&self, id: &str, name: &str) -> Variable {
-        let Some(channel) = self.channels.get(id).or_else(|| self.afterglow.as_ref()?.get(id)) else {
+        let Some(channel) = self
+            .channels
+            .get(id)
+            .or_else(|| self.afterglow.as_ref()?.get(id))
+        else {
             return Variable::NoChannel;
         };
-        let set = self.variables.get(&(id.to_owned(), name.to_owned())).cloned();
-        set.or_else(|| standard(channel, name)).map_or(Variable::NotSet, Variable::Value)
+        let set = self
+            .variables
+            .get(&(id.to_owned(), name.to_owned()))
+            .cloned();
+        set.or_else(|| standard(channel, name))
+            .map_or(Variable::NotSet, Variable::Value)
     }
 
-    fn end_channel(&mut self, channel: Option<Value>) {
-        let ended = id_of(channel.as_ref()).and_then(|id| Some((id.clone(), self.channels.remove(&id)?)));
+    fn end_channel(&mut self, channel: Option<&Value>) {
+        let ended = id_of(channel).and_then(|id| Some((id.clone(), self.channels.remove(&id)?)));
         if let (Some((id, channel)), Some(afterglow)) = (ended, &mut self.afterglow) {
             afterglow.insert(id, channel);
         }
@@ -105,8 +124,8 @@ fn enter(known: &mut BTreeMap<String, Value>, object: Option<Value>) {
     }
 }
 
-fn leave(known: &mut BTreeMap<String, Value>, object: Option<Value>) {
-    if let Some(id) = id_of(object.as_ref()) {
+fn leave(known: &mut BTreeMap<String, Value>, object: Option<&Value>) {
+    if let Some(id) = id_of(object) {
         known.remove(&id);
     }
 }
@@ -146,9 +165,15 @@ mod tests {
     #[test]
     fn a_set_snapshot_goes_on_changing_by_frames() {
         let mut world = World::default();
-        world.set_channels(vec![json!({ "id": "1.0", "state": "Ring" }), json!({ "id": "1.1", "state": "Ringing" })]);
+        world.set_channels(vec![
+            json!({ "id": "1.0", "state": "Ring" }),
+            json!({ "id": "1.1", "state": "Ringing" }),
+        ]);
         world.apply(&frame("ChannelDestroyed", "Ring"));
-        assert_eq!(world.channels(), [json!({ "id": "1.1", "state": "Ringing" })]);
+        assert_eq!(
+            world.channels(),
+            [json!({ "id": "1.1", "state": "Ringing" })]
+        );
     }
 
     #[test]
@@ -157,11 +182,17 @@ mod tests {
         world.set_variable("1.0", "CALLERID(pres)", "prohib");
         assert_eq!(world.variable("1.0", "CALLERID(pres)"), Variable::NoChannel);
         world.apply(&frame("ChannelCreated", "Ring"));
-        assert_eq!(world.variable("1.0", "CALLERID(pres)"), Variable::Value("prohib".into()));
+        assert_eq!(
+            world.variable("1.0", "CALLERID(pres)"),
+            Variable::Value("prohib".into())
+        );
         assert_eq!(world.variable("1.0", "NOSUCHVAR"), Variable::NotSet);
         world.keep_variables_of_ended(true);
         world.apply(&frame("ChannelDestroyed", "Ring"));
-        assert_eq!(world.variable("1.0", "CALLERID(pres)"), Variable::Value("prohib".into()));
+        assert_eq!(
+            world.variable("1.0", "CALLERID(pres)"),
+            Variable::Value("prohib".into())
+        );
         world.keep_variables_of_ended(false);
         assert_eq!(world.variable("1.0", "CALLERID(pres)"), Variable::NoChannel);
     }

@@ -10,8 +10,10 @@ use super::stage::Stage;
 pub(super) struct Bridge {
     pub(super) id: String,
     technology: &'static str,
-    bridge_type: &'static str,
-    bridge_class: &'static str,
+    #[serde(rename = "bridge_type")]
+    kind: &'static str,
+    #[serde(rename = "bridge_class")]
+    class: &'static str,
     creator: &'static str,
     name: &'static str,
     channels: Vec<String>,
@@ -24,8 +26,8 @@ impl Bridge {
         let bridge = Self {
             id: stage.ids.uuid(),
             technology: "simple_bridge",
-            bridge_type: "mixing",
-            bridge_class: "basic",
+            kind: "mixing",
+            class: "basic",
             creator: "",
             name: "",
             channels: Vec::new(),
@@ -39,12 +41,18 @@ impl Bridge {
     /// The newest comes first in the list.
     pub(super) fn enter(&mut self, stage: &mut Stage<'_>, leg: &Leg) {
         self.channels.insert(0, leg.id.clone());
-        stage.frame("ChannelEnteredBridge", json!({ "bridge": self, "channel": leg }));
+        stage.frame(
+            "ChannelEnteredBridge",
+            json!({ "bridge": self, "channel": leg }),
+        );
     }
 
     pub(super) fn leave(&mut self, stage: &mut Stage<'_>, leg: &Leg) {
         self.channels.retain(|id| *id != leg.id);
-        stage.frame("ChannelLeftBridge", json!({ "bridge": self, "channel": leg }));
+        stage.frame(
+            "ChannelLeftBridge",
+            json!({ "bridge": self, "channel": leg }),
+        );
     }
 
     pub(super) fn destroy(self, stage: &mut Stage<'_>) {

@@ -71,7 +71,14 @@ impl Call {
         call
     }
 
-    fn begin(stage: &mut Stage<'_>, endpoint: &str, caller: Party, context: &str, exten: &str, seconds: u32) -> Self {
+    fn begin(
+        stage: &mut Stage<'_>,
+        endpoint: &str,
+        caller: Party,
+        context: &str,
+        exten: &str,
+        seconds: u32,
+    ) -> Self {
         let caller = Leg::calling_in(stage, endpoint, caller, context, exten);
         stage.set(&caller, "SIPDOMAIN", "127.0.0.1");
         Self {
@@ -96,7 +103,17 @@ impl Call {
         self.app = App::Queue { name: name.into() };
         self.caller.dialplan.priority = 2;
         stage.run(&mut self.caller, "Queue", &format!("{name},tT,,,60"));
-        stage.clear(&self.caller, &["ANSWEREDTIME", "ANSWEREDTIME_MS", "DIALEDTIME", "DIALEDTIME_MS", "QUEUEWAIT", "QUEUEWAIT_MS"]);
+        stage.clear(
+            &self.caller,
+            &[
+                "ANSWEREDTIME",
+                "ANSWEREDTIME_MS",
+                "DIALEDTIME",
+                "DIALEDTIME_MS",
+                "QUEUEWAIT",
+                "QUEUEWAIT_MS",
+            ],
+        );
         stage.device(&format!("Queue:{name}"), "RINGING");
     }
 
@@ -114,18 +131,21 @@ impl Call {
         };
         let winner = self.ringing.remove(place);
         let losers = std::mem::take(&mut self.ringing);
-        self.join(stage, winner, losers);
+        self.join(stage, winner, &losers);
         Ok(())
     }
 
     /// The leg outside is the only one that an outbound call lets ring.
     pub(super) fn answer_outside(&mut self, stage: &mut Stage<'_>) -> Result<(), ScriptError> {
-        let winner = self.ringing.pop().ok_or_else(|| ScriptError::DoesNotRing("outside".into()))?;
-        self.join(stage, winner, Vec::new());
+        let winner = self
+            .ringing
+            .pop()
+            .ok_or_else(|| ScriptError::DoesNotRing("outside".into()))?;
+        self.join(stage, winner, &[]);
         Ok(())
     }
 
-    fn join(&mut self, stage: &mut Stage<'_>, mut winner: Leg, losers: Vec<Leg>) {
+    fn join(&mut self, stage: &mut Stage<'_>, mut winner: Leg, losers: &[Leg]) {
         stage.state(&mut winner, State::Up);
         stage.device(winner.device(), "INUSE");
         match self.app.clone() {
@@ -144,15 +164,18 @@ impl Call {
             stage.clear(&self.caller, &["BLINDTRANSFER"]);
         }
         tell_peers(stage, &winner, &self.caller);
-        self.talk = Some(Talk { bridge, partner: winner });
+        self.talk = Some(Talk {
+            bridge,
+            partner: winner,
+        });
     }
 
-    fn dial_answered(&mut self, stage: &mut Stage<'_>, winner: &mut Leg, losers: Vec<Leg>) {
+    fn dial_answered(&mut self, stage: &mut Stage<'_>, winner: &mut Leg, losers: &[Leg]) {
         if !losers.is_empty() {
             self.caller.connected = winner.caller.clone();
             stage.about("ChannelConnectedLine", &self.caller);
         }
-        for loser in &losers {
+        for loser in losers {
             stage.dial("CANCEL", "", &self.caller, loser);
         }
         stage.set(&self.caller, "DIALSTATUS", "ANSWER");
@@ -168,31 +191,40 @@ impl Call {
         }
     }
 
-    fn queue_answered(&mut self, stage: &mut Stage<'_>, winner: &Leg, queue: &str, losers: Vec<Leg>) {
+    fn queue_answered(&mut self, stage: &mut Stage<'_>, winner: &Leg, queue: &str, losers: &[Leg]) {
         stage.dial("ANSWER", winner.device(), &self.caller, winner);
         for loser in losers {
-            stage.dial("CANCEL", "", &self.caller, &loser);
-            stage.dial("CANCEL", loser.device(), &self.caller, &loser);
-            stage.destroyed(&loser, 26, None);
+            stage.dial("CANCEL", "", &self.caller, loser);
+            stage.dial("CANCEL", loser.device(), &self.caller, loser);
+            stage.destroyed(loser, 26, None);
         }
         let waited = stage.at().saturating_sub(self.began_at);
         stage.set(&self.caller, "QUEUEPOSITION", "1");
         stage.set(&self.caller, "QUEUEWAIT", &waited.as_secs().to_string());
-        stage.set(&self.caller, "QUEUEWAIT_MS", &waited.as_millis().to_string());
+        stage.set(
+            &self.caller,
+            "QUEUEWAIT_MS",
+            &waited.as_millis().to_string(),
+        );
         stage.device(&format!("Queue:{queue}"), "NOT_INUSE");
     }
 
     /// The agent of the two who talk puts the other on hold.
     pub(super) fn hold(&self, stage: &mut Stage<'_>) -> Result<(), ScriptError> {
         let (agent, other) = self.sides().ok_or(ScriptError::NobodyTalks("a hold"))?;
-        stage.frame("ChannelHold", serde_json::json!({ "channel": agent, "musicclass": "default" }));
+        stage.frame(
+            "ChannelHold",
+            serde_json::json!({ "channel": agent, "musicclass": "default" }),
+        );
         stage.device(other.device(), "ONHOLD");
         tell_peers(stage, agent, other);
         Ok(())
     }
 
     pub(super) fn unhold(&self, stage: &mut Stage<'_>) -> Result<(), ScriptError> {
-        let (agent, other) = self.sides().ok_or(ScriptError::NobodyTalks("an end of hold"))?;
+        let (agent, other) = self
+            .sides()
+            .ok_or(ScriptError::NobodyTalks("an end of hold"))?;
         stage.about("ChannelUnhold", agent);
         stage.device(other.device(), "INUSE");
         tell_peers(stage, agent, other);
@@ -202,17 +234,28 @@ impl Call {
     /// The agent and the other of the two who talk; between phones the agent is the one who was called.
     pub(super) fn sides(&self) -> Option<(&Leg, &Leg)> {
         let partner = &self.talk.as_ref()?.partner;
-        if partner.is_outside() { Some((&self.caller, partner)) } else { Some((partner, &self.caller)) }
+        if partner.is_outside() {
+            Some((&self.caller, partner))
+        } else {
+            Some((partner, &self.caller))
+        }
     }
 
     /// How long they talked and since when the call was dialled, in the caller's variables.
     pub(super) fn note_times(&self, stage: &mut Stage<'_>) {
         let since = |moment: Duration| stage.at().saturating_sub(moment);
         let talked = self.answered_at.map_or(Duration::ZERO, since);
-        let times = [("ANSWEREDTIME", talked), ("DIALEDTIME", since(self.began_at))];
+        let times = [
+            ("ANSWEREDTIME", talked),
+            ("DIALEDTIME", since(self.began_at)),
+        ];
         for (variable, time) in times {
             stage.set(&self.caller, variable, &time.as_secs().to_string());
-            stage.set(&self.caller, &format!("{variable}_MS"), &time.as_millis().to_string());
+            stage.set(
+                &self.caller,
+                &format!("{variable}_MS"),
+                &time.as_millis().to_string(),
+            );
         }
     }
 

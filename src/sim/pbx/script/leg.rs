@@ -48,7 +48,10 @@ pub(super) struct Leg {
 
 impl Party {
     pub(super) fn new(name: &str, number: &str) -> Self {
-        Self { name: name.into(), number: number.into() }
+        Self {
+            name: name.into(),
+            number: number.into(),
+        }
     }
 
     /// The person behind an extension.
@@ -59,26 +62,56 @@ impl Party {
             "103" => "Cleo Agent".to_owned(),
             other => format!("Agent {other}"),
         };
-        Self { name, number: extension.into() }
+        Self {
+            name,
+            number: extension.into(),
+        }
     }
 }
 
 impl Leg {
     /// A channel by which somebody calls into the PBX.
-    pub(super) fn calling_in(stage: &mut Stage<'_>, endpoint: &str, caller: Party, context: &str, exten: &str) -> Self {
+    pub(super) fn calling_in(
+        stage: &mut Stage<'_>,
+        endpoint: &str,
+        caller: Party,
+        context: &str,
+        exten: &str,
+    ) -> Self {
         let call_id = stage.ids.call_id();
-        Self::create(stage, endpoint, State::Ring, caller, Dialplan::at(context, exten), call_id)
+        Self::create(
+            stage,
+            endpoint,
+            State::Ring,
+            caller,
+            Dialplan::at(context, exten),
+            call_id,
+        )
     }
 
     /// A channel by which the PBX calls somebody.
-    pub(super) fn called(stage: &mut Stage<'_>, endpoint: &str, callee: Party, context: &str) -> Self {
+    pub(super) fn called(
+        stage: &mut Stage<'_>,
+        endpoint: &str,
+        callee: Party,
+        context: &str,
+    ) -> Self {
         let call_id = stage.ids.uuid();
-        Self::create(stage, endpoint, State::Down, callee, Dialplan::at(context, "s"), call_id)
+        Self::create(
+            stage,
+            endpoint,
+            State::Down,
+            callee,
+            Dialplan::at(context, "s"),
+            call_id,
+        )
     }
 
     /// `PJSIP/101`, by which the state of a device is named.
     pub(super) fn device(&self) -> &str {
-        self.name.rsplit_once('-').map_or(self.name.as_str(), |(device, _)| device)
+        self.name
+            .rsplit_once('-')
+            .map_or(self.name.as_str(), |(device, _)| device)
     }
 
     pub(super) fn is_outside(&self) -> bool {
@@ -94,12 +127,19 @@ impl Leg {
     }
 
     /// The Call-ID is empty in the first frame and known in the next, as Asterisk has it.
-    fn create(stage: &mut Stage<'_>, endpoint: &str, state: State, caller: Party, dialplan: Dialplan, call_id: String) -> Self {
+    fn create(
+        stage: &mut Stage<'_>,
+        endpoint: &str,
+        born: State,
+        caller: Party,
+        dialplan: Dialplan,
+        call_id: String,
+    ) -> Self {
         let number = stage.ids.channel();
         let mut leg = Self {
             id: format!("{}.{number}", stage.now().as_second()),
             name: format!("PJSIP/{endpoint}-{number:08x}"),
-            state,
+            state: born,
             protocol_id: String::new(),
             caller,
             connected: Party::default(),
@@ -116,6 +156,12 @@ impl Leg {
 
 impl Dialplan {
     fn at(context: &str, exten: &str) -> Self {
-        Self { context: context.into(), exten: exten.into(), priority: 1, app_name: String::new(), app_data: String::new() }
+        Self {
+            context: context.into(),
+            exten: exten.into(),
+            priority: 1,
+            app_name: String::new(),
+            app_data: String::new(),
+        }
     }
 }
