@@ -267,7 +267,13 @@ async fn the_line_can_fail_in_every_way_of_a_real_one() {
 
 #[tokio::test]
 async fn a_reader_that_does_not_read_is_cut_and_holds_up_nobody() {
-    let asterisk = start(Options::default().cutting_slow_readers()).await;
+    // Ten times the real limit, so that a busy test machine is not taken for a slow reader.
+    let limit = 10 * Options::default().cutting_slow_readers().write_limit;
+    let asterisk = start(Options {
+        write_limit: limit,
+        ..Options::default()
+    })
+    .await;
     let _idle = Client::connect(&asterisk, "idle").await;
     let mut reader = Client::connect(&asterisk, "reader").await;
     let frame = json!({ "type": "Long", "text": "x".repeat(64 * 1024) }).to_string();

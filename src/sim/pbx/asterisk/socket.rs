@@ -178,30 +178,36 @@ impl Seat {
         tokio::select! {
             biased;
             () = cut.cancelled() => ControlFlow::Break(()),
-            written = timeout(self.write_limit, self.write_all(socket, out)) => match written {
-                Ok(Ok(())) => ControlFlow::Continue(()),
-                Ok(Err(_)) | Err(_) => ControlFlow::Break(()),
+            written = self.write_all(socket, out) => match written {
+                Some(()) => ControlFlow::Continue(()),
+                None => ControlFlow::Break(()),
             },
         }
     }
 
     /// Writes this and all that is queued behind it with one flush, since a burst of frames would else be a system call each.
-    async fn write_all(&mut self, socket: &mut WebSocket, first: Out) -> Result<(), axum::Error> {
+    /// `None` when the socket is broken or blocked.
+    async fn write_all(&mut self, socket: &mut WebSocket, first: Out) -> Option<()> {
         let mut flushed = Vec::new();
         let mut next = Some(first);
         while let Some(out) = next {
             match out {
-                Out::Frame(frame) => socket.feed(Message::Text(frame)).await?,
+                Out::Frame(frame) => self.in_time(socket.feed(Message::Text(frame))).await?,
                 Out::Flush(done) => flushed.push(done),
             }
             next = self.queue.try_recv().ok();
         }
-        socket.flush().await?;
+        self.in_time(socket.flush()).await?;
         for done in flushed {
             // Nobody waits any more.
             let _ = done.send(());
         }
-        Ok(())
+        Some(())
+    }
+
+    /// The limit is one for each write: a slow reader that does read is not cut for the length of the queue.
+    async fn in_time(&self, write: impl Future<Output = Result<(), axum::Error>>) -> Option<()> {
+        timeout(self.write_limit, write).await.ok()?.ok()
     }
 }
 
