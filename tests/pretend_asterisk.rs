@@ -313,6 +313,18 @@ async fn many_scripted_calls_at_once_leave_nothing_behind() {
     player.start(&call, Duration::from_millis(50)).unwrap();
     assert_eq!(player.under_way(), 2);
     let begun = Instant::now();
+    let scenes = story::once(&[])
+        .into_iter()
+        .take(1)
+        .map(|scene| story::Scene {
+            script: call.clone(),
+            ..scene
+        });
+    let mut told = Vec::new();
+    story::play(scenes, &mut player, |line| told.push(line.to_owned()))
+        .await
+        .unwrap();
+    assert_eq!(told.len(), 1);
     player.finish().await;
     assert!((Duration::from_millis(200)..SOON).contains(&begun.elapsed()));
     assert_eq!(get(&asterisk, "channels").await.1, json!([]));

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::pbx::script::{Refusal, Script};
+use tokio::time::{Instant, sleep_until};
+
+use super::pbx::player::Player;
+use super::pbx::script::{Refusal, Script, ScriptError};
 
 pub use super::pbx::script::Caller;
 
@@ -128,6 +131,24 @@ impl Endless {
             _ => answered(at, &caller, first, ring, talk),
         }
     }
+}
+
+/// Starts each call when its time has come, and tells of it as it begins. Returns when the last has begun.
+///
+/// # Errors
+/// A script asks for something impossible.
+pub async fn play(
+    scenes: impl IntoIterator<Item = Scene>,
+    player: &mut Player,
+    mut tell: impl FnMut(&str),
+) -> Result<(), ScriptError> {
+    let begun = Instant::now();
+    for scene in scenes {
+        sleep_until(begun + scene.at).await;
+        tell(&scene.told);
+        player.start(&scene.script, Duration::ZERO)?;
+    }
+    Ok(())
 }
 
 fn answered(at: u64, from: &Caller, agent: &str, ring: u64, talk: u64) -> Scene {
@@ -310,7 +331,7 @@ fn busy(at: u64, agent: &str, to: &Caller) -> Scene {
 
 fn internal(at: u64, from: &str, to: &str, ring: u64, talk: u64) -> Scene {
     let told = format!(
-        "{} calls her or his colleague {}: nobody's business",
+        "{} calls {}, a matter within the firm",
         first_name(from),
         first_name(to)
     );
@@ -378,7 +399,10 @@ fn pick(from: &[&'static str], nth: usize) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::sim::pbx::asterisk::World;
     use crate::sim::pbx::script::Ids;
 
     fn callers() -> Vec<Caller> {
@@ -421,6 +445,81 @@ mod tests {
         let hours = scenes.last().unwrap().at.as_secs_f64() / 3_600.0;
         let pace = 500.0 / hours;
         assert!((100.0..2_500.0).contains(&pace), "{pace} calls an hour");
+    }
+
+    #[test]
+    fn every_call_ends_with_all_its_channels_and_bridges() {
+        let hung_up_while_consulting =
+            Script::inbound(&Caller::new("+493023125444", ""), "+493023125101")
+                .ring(&["101"])
+                .answer("101")
+                .consult("102")
+                .after(500)
+                .hangup_by_caller();
+        let scripts = endless(&callers(), 5).take(200).map(|scene| scene.script);
+        let (ids, mut world) = (Ids::new(1), World::default());
+        for script in scripts.chain([hung_up_while_consulting]) {
+            let start = "2026-11-21T17:00:00Z".parse().unwrap();
+            for cue in script.reel(start, &ids).unwrap().cues {
+                world.apply(&cue.frame);
+            }
+            assert!(
+                world.channels().is_empty() && world.bridges().is_empty(),
+                "{script:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn nobody_talks_on_two_lines_at_a_time() {
+        // Two bridges at once are what a consultation needs.
+        for (scene, most) in most_bridges(&once(&callers())) {
+            assert!(most <= 2, "{scene}");
+        }
+        let scenes = endless(&callers(), 3).take(300).collect::<Vec<_>>();
+        for (agent, most) in most_bridges(&scenes) {
+            assert!(most <= 2, "{agent}");
+        }
+        let plain = scenes
+            .into_iter()
+            .filter(|scene| !scene.told.contains("first, then"));
+        for (agent, most) in most_bridges(&plain.collect::<Vec<_>>()) {
+            assert_eq!(most, 1, "{agent}");
+        }
+    }
+
+    /// How many bridges each agent was in at a time, at the most.
+    fn most_bridges(scenes: &[Scene]) -> BTreeMap<String, i32> {
+        let ids = Ids::new(1);
+        let mut moves = Vec::new();
+        for scene in scenes {
+            let start = "2026-11-21T17:00:00Z".parse().unwrap();
+            for cue in scene.script.reel(start, &ids).unwrap().cues {
+                let frame: serde_json::Value = serde_json::from_str(&cue.frame).unwrap();
+                let step = match frame["type"].as_str().unwrap() {
+                    "ChannelEnteredBridge" => 1,
+                    "ChannelLeftBridge" => -1,
+                    _ => continue,
+                };
+                let name = frame["channel"]["name"].as_str().unwrap();
+                moves.push((scene.at + cue.at, step, name[..9].to_owned()));
+            }
+        }
+        moves.sort();
+        let (mut now, mut most) = (
+            BTreeMap::<String, i32>::new(),
+            BTreeMap::<String, i32>::new(),
+        );
+        for (_, step, agent) in moves
+            .into_iter()
+            .filter(|(_, _, name)| name.starts_with("PJSIP/10"))
+        {
+            let now = now.entry(agent.clone()).or_default();
+            *now += step;
+            let most = most.entry(agent).or_default();
+            *most = (*most).max(*now);
+        }
+        most
     }
 
     #[test]

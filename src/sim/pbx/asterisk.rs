@@ -227,6 +227,8 @@ impl Asterisk {
         // A request that outlasts the limit is abandoned with the set.
         let _ = timeout(STOP_LIMIT, running.tasks.join_next()).await;
         running.tasks.shutdown().await;
+        // An upgrade that was being granted meanwhile has its socket only now.
+        self.cut();
     }
 
     /// Listens again on the same port; does nothing while it still does.

@@ -5,6 +5,7 @@
 //! - [`script`] writes the frames of calls that never took place, and [`player`] plays many of them at once.
 
 pub mod asterisk;
+mod clock;
 pub mod player;
 pub mod recording;
 pub mod script;

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::fmt::strtime;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
 use super::asterisk::Asterisk;
+use super::clock::from_text;
 
 /// How long a client may take to connect, at first or after a cut.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
@@ -251,10 +251,7 @@ fn time_of(frame: &str) -> Option<Timestamp> {
         timestamp: String,
     }
     let stamped = serde_json::from_str::<Stamped>(frame).ok()?;
-    strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", stamped.timestamp)
-        .ok()?
-        .to_timestamp()
-        .ok()
+    from_text(&stamped.timestamp).ok()
 }
 
 fn read(path: &Path) -> Result<String, LoadError> {

@@ -24,7 +24,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use ids::Ids;
-pub use stage::now_as_text;
 
 use call::Call;
 use leg::Party;

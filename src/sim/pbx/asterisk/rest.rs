@@ -15,6 +15,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use super::super::clock::now_as_text;
 use super::variables::Variable;
 use super::{Refuse, Shared, lock, login, socket};
 
@@ -188,7 +189,5 @@ async fn info() -> Json<Value> {
 }
 
 async fn ping() -> Json<Value> {
-    Json(
-        json!({ "asterisk_id": "52:54:00:00:00:01", "ping": "pong", "timestamp": super::super::script::now_as_text() }),
-    )
+    Json(json!({ "asterisk_id": "52:54:00:00:00:01", "ping": "pong", "timestamp": now_as_text() }))
 }

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::super::script::now_as_text;
+use super::super::clock::now_as_text;
 use super::{Shared, lock};
 
 /// Frames that wait for one socket's writer. When it is full the sender waits: the writer ends by the write limit at the latest.

@@ -11,7 +11,7 @@ use super::variables::{Variable, standard};
 pub struct World {
     channels: BTreeMap<String, Value>,
     bridges: BTreeMap<String, Value>,
-    variables: BTreeMap<(String, String), String>,
+    variables: BTreeMap<String, BTreeMap<String, String>>,
     afterglow: Option<BTreeMap<String, Value>>,
 }
 
@@ -74,8 +74,8 @@ impl World {
     }
 
     pub fn set_variable(&mut self, channel: &str, name: &str, value: &str) {
-        self.variables
-            .insert((channel.into(), name.into()), value.into());
+        let variables = self.variables.entry(channel.into()).or_default();
+        variables.insert(name.into(), value.into());
     }
 
     /// Lets variables of channels that end from now on still be asked for; `false` ends that and forgets those channels.
@@ -96,16 +96,18 @@ impl World {
         };
         let set = self
             .variables
-            .get(&(id.to_owned(), name.to_owned()))
-            .cloned();
+            .get(id)
+            .and_then(|variables| variables.get(name).cloned());
         set.or_else(|| standard(channel, name))
             .map_or(Variable::NotSet, Variable::Value)
     }
 
     fn end_channel(&mut self, channel: Option<&Value>) {
-        let ended = id_of(channel).and_then(|id| Some((id.clone(), self.channels.remove(&id)?)));
-        if let (Some((id, channel)), Some(afterglow)) = (ended, &mut self.afterglow) {
-            afterglow.insert(id, channel);
+        let Some(id) = id_of(channel) else { return };
+        let channel = self.channels.remove(&id);
+        match (&mut self.afterglow, channel) {
+            (Some(afterglow), Some(channel)) => drop(afterglow.insert(id, channel)),
+            _ => drop(self.variables.remove(&id)),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::super::clock::as_text;
 use super::ids::Ids;
 use super::leg::{Leg, State};
 use super::{Cue, Reel, Variable};
@@ -192,16 +193,6 @@ impl<'a> Stage<'a> {
             }
         }
     }
-}
-
-/// The moment as Asterisk writes it.
-#[must_use]
-pub fn now_as_text() -> String {
-    as_text(Timestamp::now())
-}
-
-fn as_text(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%S%.3f%z").to_string()
 }
 
 fn with_causes(mut fields: Value, cause: Option<u32>, sip: Option<u32>) -> Value {

@@ -44,10 +44,23 @@ impl Show {
             Act::Consult(to) => self.consult(stage, to)?,
             Act::CompleteTransfer => self.complete_transfer(stage)?,
             Act::GiveUpTransfer => self.give_up_transfer(stage)?,
-            Act::HangupByCaller => self.main.hangup_by_caller(stage),
-            Act::HangupByCallee => self.main.hangup_by_callee(stage)?,
+            Act::HangupByCaller => {
+                self.main.hangup_by_caller(stage);
+                self.end_consultation(stage);
+            }
+            Act::HangupByCallee => {
+                self.main.hangup_by_callee(stage)?;
+                self.end_consultation(stage);
+            }
         }
         Ok(())
+    }
+
+    /// With nobody left to hand on, the agent ends the call to the colleague as well.
+    fn end_consultation(&mut self, stage: &mut Stage<'_>) {
+        if let Some(mut consultation) = self.consultation.take().filter(|call| !call.over) {
+            consultation.hangup_by_caller(stage);
+        }
     }
 
     fn consult(&mut self, stage: &mut Stage<'_>, to: &str) -> Result<(), ScriptError> {
@@ -65,13 +78,10 @@ impl Show {
     }
 
     fn give_up_transfer(&mut self, stage: &mut Stage<'_>) -> Result<(), ScriptError> {
-        let mut consultation = self
-            .consultation
-            .take()
-            .ok_or(ScriptError::NoConsultation)?;
-        if !consultation.over {
-            consultation.hangup_by_caller(stage);
+        if self.consultation.is_none() {
+            return Err(ScriptError::NoConsultation);
         }
+        self.end_consultation(stage);
         self.main.unhold(stage)
     }
 
