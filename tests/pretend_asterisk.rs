@@ -299,8 +299,10 @@ async fn many_scripted_calls_at_once_leave_nothing_behind() {
         .collect::<Vec<_>>();
     let frames = reels.iter().map(|(_, reel)| reel.cues.len()).sum();
     tokio::join!(perform_at_once(&asterisk, &reels), client.texts(frames));
-    assert_eq!(get(&asterisk, "channels").await.1, json!([]));
-    assert_eq!(get(&asterisk, "bridges").await.1, json!([]));
+    assert_eq!(
+        (asterisk.channels().len(), asterisk.bridges().len()),
+        (0, 0)
+    );
 
     let call = Script::internal("101", "102")
         .ring(&["102"])

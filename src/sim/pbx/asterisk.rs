@@ -192,8 +192,20 @@ impl Asterisk {
         *self.world() = World::default();
     }
 
-    /// What REST draws on. Hold the guard for a moment only.
-    pub fn world(&self) -> MutexGuard<'_, World> {
+    /// What `GET /channels` says at the moment.
+    #[must_use]
+    pub fn channels(&self) -> Vec<Value> {
+        self.world().channels()
+    }
+
+    /// What `GET /bridges` says at the moment.
+    #[must_use]
+    pub fn bridges(&self) -> Vec<Value> {
+        self.world().bridges()
+    }
+
+    /// Kept within the PBX, since whoever holds the guard stops every request and frame.
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
         lock(&self.shared.world)
     }
 

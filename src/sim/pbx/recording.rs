@@ -177,7 +177,6 @@ impl Connection {
     }
 
     fn is_served(&self, asterisk: &Asterisk) -> bool {
-        let world = asterisk.world();
         let ids = |objects: &[Value]| {
             objects
                 .iter()
@@ -188,7 +187,7 @@ impl Connection {
             let (one, other) = (ids(one), ids(other));
             one.len() == other.len() && one.iter().all(|id| other.contains(id))
         };
-        same(&world.channels(), &self.channels) && same(&world.bridges(), &self.bridges)
+        same(&asterisk.channels(), &self.channels) && same(&asterisk.bridges(), &self.bridges)
     }
 
     /// The frames before have all been written; then the line goes, and the PBX is found as this connection found it.
