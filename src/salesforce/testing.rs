@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -57,6 +58,7 @@ pub(crate) struct Org {
     pub seen: Mutex<Vec<Seen>>,
     /// Tokens below this one have ended.
     pub valid_from: AtomicUsize,
+    thinks: Mutex<Duration>,
     answer: Box<Answerer>,
 }
 
@@ -70,6 +72,7 @@ impl Org {
             logins: AtomicUsize::new(0),
             seen: Mutex::default(),
             valid_from: AtomicUsize::new(1),
+            thinks: Mutex::default(),
             answer: Box::new(answer),
         });
         let app = Router::new().fallback(serve).with_state(Arc::clone(&org));
@@ -88,6 +91,11 @@ impl Org {
     /// All tokens made so far end.
     pub fn end_sessions(&self) {
         self.valid_from.store(self.logins() + 1, Ordering::SeqCst);
+    }
+
+    /// From now on each search takes this long.
+    pub fn think(&self, time: Duration) {
+        *self.thinks.lock().unwrap() = time;
     }
 
     /// Requests whose path has this in it.
@@ -142,6 +150,10 @@ async fn serve(State(org): State<Arc<Org>>, request: Request<Body>) -> Response 
         headers: head.headers,
     };
     org.seen.lock().unwrap().push(seen.clone());
+    if seen.path.ends_with("/search") {
+        let time = *org.thinks.lock().unwrap();
+        tokio::time::sleep(time).await;
+    }
     let (status, text) = if org.has_ended(&seen) {
         let ended =
             r#"[{"message":"Session expired or invalid","errorCode":"INVALID_SESSION_ID"}]"#;
