@@ -55,17 +55,28 @@ impl PhoneNumber {
         }
     }
 
-    /// The ways in which a directory may have stored this number, digits only: with country code, national significant,
-    /// and with the national (trunk) prefix. Empty for anything but E.164.
+    /// The runs of digits that are left of this number in the ways people store it, each once: with country code, national
+    /// significant, with the trunk prefix, with both (`+49 (0)30 …`), and as dialled from abroad (`00 49 …`, `011 49 …`).
+    /// Empty for anything but E.164.
     pub fn search_terms(&self) -> Vec<String> {
         let Some(parsed) = self.e164().and_then(|number| PHONE_NUMBER_UTIL.parse(number, None).ok()) else {
             return Vec::new();
         };
+        let country = parsed.country_code;
         let national = rlibphonenumber::get_national_significant_number_owned(&parsed);
         let as_dialed: String =
             parsed.format_as(PhoneNumberFormat::National).chars().filter(char::is_ascii_digit).collect();
-        let mut terms = vec![format!("{}{national}", parsed.country_code), national, as_dialed];
-        terms.dedup();
+        let mut terms =
+            vec![format!("{country}{national}"), national.clone(), as_dialed.clone(), format!("00{country}{national}")];
+        if country != 1 {
+            terms.push(format!("011{country}{national}"));
+        }
+        if as_dialed == format!("0{national}") {
+            terms.push(format!("{country}{as_dialed}"));
+            terms.push(format!("00{country}{as_dialed}"));
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        terms.retain(|term| seen.insert(term.clone()));
         terms
     }
 }
@@ -329,7 +340,23 @@ mod tests {
 
     #[test]
     fn search_terms_cover_the_ways_people_store_it() {
-        assert_eq!(plan().read("+4930231250444").search_terms(), ["4930231250444", "30231250444", "030231250444"]);
-        assert_eq!(plan().read("+14155551212").search_terms(), ["14155551212", "4155551212"]);
+        assert_eq!(
+            plan().read("+4930231250444").search_terms(),
+            [
+                "4930231250444",
+                "30231250444",
+                "030231250444",
+                "004930231250444",
+                "0114930231250444",
+                "49030231250444",
+                "0049030231250444",
+            ]
+        );
+        assert_eq!(plan().read("+14155551212").search_terms(), ["14155551212", "4155551212", "0014155551212"]);
+        assert_eq!(
+            plan().read("+390612345678").search_terms(),
+            ["390612345678", "0612345678", "00390612345678", "011390612345678"]
+        );
+        assert!(plan().read("anonymous").search_terms().is_empty());
     }
 }

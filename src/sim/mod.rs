@@ -8,4 +8,6 @@ mod soql;
 mod sosl;
 pub mod story;
 
-pub use salesforce::{Credentials, Fault, FaultKind, Knobs, Options, PhoneTokens, Salesforce, Seed, SeedError, TaskStatus};
+pub use salesforce::{
+    Credentials, Fault, FaultKind, Knobs, Options, PhoneTokens, Salesforce, Seed, SeedError, TaskStatus,
+};

@@ -24,12 +24,7 @@ const RING_GROUP: &str = "+493023125100";
 const QUEUE: &str = "+493023125200";
 
 /// Who calls where nobody is known.
-const STRANGERS: [&str; 4] = [
-    "+493023125987",
-    "+12125550199",
-    "+442079460987",
-    "+493023125976",
-];
+const STRANGERS: [&str; 4] = ["+493023125987", "+12125550199", "+442079460987", "+493023125976"];
 
 /// Ten calls of all kinds within 20 seconds. `callers` are people whom the organisation knows; fewer than six call more than once.
 #[must_use]
@@ -98,11 +93,7 @@ impl Endless {
         agents.sort_unstable();
         let soonest = agents.first().map_or(Duration::ZERO, |(until, _)| *until);
         self.at = self.at.max(soonest);
-        agents
-            .into_iter()
-            .filter(|(until, _)| *until <= self.at)
-            .map(|(_, agent)| agent)
-            .collect()
+        agents.into_iter().filter(|(until, _)| *until <= self.at).map(|(_, agent)| agent).collect()
     }
 
     fn scene_of_one(&mut self, agent: &str) -> Scene {
@@ -114,13 +105,7 @@ impl Endless {
             2 => withheld(at, agent, ring, talk),
             3 => held(at, &caller, agent, ring, talk),
             4 => busy(at, agent, &caller),
-            5 => answered(
-                at,
-                &Caller::new(stranger(self.chance.usize(..)), ""),
-                agent,
-                ring,
-                talk,
-            ),
+            5 => answered(at, &Caller::new(stranger(self.chance.usize(..)), ""), agent, ring, talk),
             6 | 7 => outbound(at, agent, &caller, ring, talk),
             _ => answered(at, &caller, agent, ring, talk),
         }
@@ -140,11 +125,7 @@ impl Endless {
     /// Start, ringing and talking, in milliseconds.
     fn times(&mut self) -> (u64, u64, u64) {
         let at = u64::try_from(self.at.as_millis()).unwrap_or(u64::MAX);
-        (
-            at,
-            self.chance.u64(1_000..3_000),
-            self.chance.u64(2_000..8_000),
-        )
+        (at, self.chance.u64(1_000..3_000), self.chance.u64(2_000..8_000))
     }
 }
 
@@ -167,42 +148,20 @@ pub async fn play(
 }
 
 fn answered(at: u64, from: &Caller, agent: &str, ring: u64, talk: u64) -> Scene {
-    let told = format!(
-        "{} calls {agent}; {} answers after {}",
-        name(from),
-        first_name(agent),
-        seconds(ring)
-    );
-    let script = direct(from, agent)
-        .after(ring)
-        .answer(agent)
-        .talk(talk)
-        .hangup_by_caller();
+    let told = format!("{} calls {agent}; {} answers after {}", name(from), first_name(agent), seconds(ring));
+    let script = direct(from, agent).after(ring).answer(agent).talk(talk).hangup_by_caller();
     scene(at, told, script)
 }
 
 fn missed(at: u64, from: &Caller, agent: &str, ring: u64) -> Scene {
-    let told = format!(
-        "{} calls {agent} and gives up after {}",
-        name(from),
-        seconds(ring)
-    );
+    let told = format!("{} calls {agent} and gives up after {}", name(from), seconds(ring));
     scene(at, told, direct(from, agent).after(ring).hangup_by_caller())
 }
 
 fn held(at: u64, from: &Caller, agent: &str, ring: u64, talk: u64) -> Scene {
-    let told = format!(
-        "{} calls {agent}; {} answers and puts them on hold for a while",
-        name(from),
-        first_name(agent)
-    );
-    let script = direct(from, agent)
-        .after(ring)
-        .answer(agent)
-        .talk(talk / 3)
-        .hold(talk / 3)
-        .talk(talk / 3)
-        .hangup_by_callee();
+    let told = format!("{} calls {agent}; {} answers and puts them on hold for a while", name(from), first_name(agent));
+    let script =
+        direct(from, agent).after(ring).answer(agent).talk(talk / 3).hold(talk / 3).talk(talk / 3).hangup_by_callee();
     scene(at, told, script)
 }
 
@@ -213,33 +172,13 @@ fn withheld(at: u64, agent: &str, ring: u64, talk: u64) -> Scene {
         seconds(ring)
     );
     let script = Script::inbound(&Caller::withheld(), &direct_number(agent)).ring(&[agent]);
-    scene(
-        at,
-        told,
-        script
-            .after(ring)
-            .answer(agent)
-            .talk(talk)
-            .hangup_by_caller(),
-    )
+    scene(at, told, script.after(ring).answer(agent).talk(talk).hangup_by_caller())
 }
 
 fn ring_group(at: u64, from: &Caller, winner: &str, ring: u64, talk: u64) -> Scene {
-    let told = format!(
-        "{} calls the ring group; all phones ring, {} answers",
-        name(from),
-        first_name(winner)
-    );
+    let told = format!("{} calls the ring group; all phones ring, {} answers", name(from), first_name(winner));
     let script = Script::inbound(&from.nameless(), RING_GROUP).ring(&AGENTS);
-    scene(
-        at,
-        told,
-        script
-            .after(ring)
-            .answer(winner)
-            .talk(talk)
-            .hangup_by_callee(),
-    )
+    scene(at, told, script.after(ring).answer(winner).talk(talk).hangup_by_callee())
 }
 
 fn queue(at: u64, from: &Caller, agents: [&str; 2], ring: u64, talk: u64) -> Scene {
@@ -250,46 +189,16 @@ fn queue(at: u64, from: &Caller, agents: [&str; 2], ring: u64, talk: u64) -> Sce
         first_name(first),
         first_name(second)
     );
-    let script = Script::inbound(&from.nameless(), QUEUE)
-        .queue("support")
-        .ring(&[first])
-        .after(ring)
-        .no_answer();
-    scene(
-        at,
-        told,
-        script
-            .after(500)
-            .ring(&[second])
-            .after(ring / 2)
-            .answer(second)
-            .talk(talk)
-            .hangup_by_caller(),
-    )
+    let script = Script::inbound(&from.nameless(), QUEUE).queue("support").ring(&[first]).after(ring).no_answer();
+    scene(at, told, script.after(500).ring(&[second]).after(ring / 2).answer(second).talk(talk).hangup_by_caller())
 }
 
 fn blind(at: u64, from: &Caller, agents: [&str; 2], ring: u64, talk: u64) -> Scene {
     let [first, second] = agents;
-    let told = format!(
-        "{} calls {first}; {} sends the call on to {}",
-        name(from),
-        first_name(first),
-        first_name(second)
-    );
-    let script = direct(from, first)
-        .after(ring)
-        .answer(first)
-        .talk(talk)
-        .blind_transfer(second);
-    scene(
-        at,
-        told,
-        script
-            .after(ring)
-            .answer(second)
-            .talk(talk)
-            .hangup_by_caller(),
-    )
+    let told =
+        format!("{} calls {first}; {} sends the call on to {}", name(from), first_name(first), first_name(second));
+    let script = direct(from, first).after(ring).answer(first).talk(talk).blind_transfer(second);
+    scene(at, told, script.after(ring).answer(second).talk(talk).hangup_by_caller())
 }
 
 fn attended(at: u64, from: &Caller, agents: [&str; 2], ring: u64, talk: u64) -> Scene {
@@ -300,71 +209,29 @@ fn attended(at: u64, from: &Caller, agents: [&str; 2], ring: u64, talk: u64) -> 
         first_name(first),
         first_name(second)
     );
-    let script = direct(from, first)
-        .after(ring)
-        .answer(first)
-        .talk(talk)
-        .consult(second)
-        .after(ring)
-        .answer(second);
-    scene(
-        at,
-        told,
-        script
-            .talk(talk)
-            .complete_transfer()
-            .talk(talk)
-            .hangup_by_callee(),
-    )
+    let script = direct(from, first).after(ring).answer(first).talk(talk).consult(second).after(ring).answer(second);
+    scene(at, told, script.talk(talk).complete_transfer().talk(talk).hangup_by_callee())
 }
 
 fn outbound(at: u64, agent: &str, to: &Caller, ring: u64, talk: u64) -> Scene {
-    let told = format!(
-        "{} calls {}, who answers after {}",
-        first_name(agent),
-        name(to),
-        seconds(ring)
-    );
-    let script = Script::outbound(agent, &to.number)
-        .after(200)
-        .ring_outside()
-        .after(ring)
-        .answer_outside();
+    let told = format!("{} calls {}, who answers after {}", first_name(agent), name(to), seconds(ring));
+    let script = Script::outbound(agent, &to.number).after(200).ring_outside().after(ring).answer_outside();
     scene(at, told, script.talk(talk).hangup_by_caller())
 }
 
 fn busy(at: u64, agent: &str, to: &Caller) -> Scene {
     let told = format!("{} calls {}: the line is busy", first_name(agent), name(to));
-    scene(
-        at,
-        told,
-        Script::outbound(agent, &to.number)
-            .after(500)
-            .refuse(Refusal::Busy),
-    )
+    scene(at, told, Script::outbound(agent, &to.number).after(500).refuse(Refusal::Busy))
 }
 
 fn internal(at: u64, from: &str, to: &str, ring: u64, talk: u64) -> Scene {
-    let told = format!(
-        "{} calls {}, a matter within the firm",
-        first_name(from),
-        first_name(to)
-    );
-    let script = Script::internal(from, to)
-        .ring(&[to])
-        .after(ring)
-        .answer(to)
-        .talk(talk)
-        .hangup_by_caller();
+    let told = format!("{} calls {}, a matter within the firm", first_name(from), first_name(to));
+    let script = Script::internal(from, to).ring(&[to]).after(ring).answer(to).talk(talk).hangup_by_caller();
     scene(at, told, script)
 }
 
 fn scene(at: u64, told: String, script: Script) -> Scene {
-    Scene {
-        at: Duration::from_millis(at),
-        told,
-        script,
-    }
+    Scene { at: Duration::from_millis(at), told, script }
 }
 
 /// Carriers send a number and seldom a name; who it is must be found out.
@@ -377,11 +244,7 @@ fn direct_number(agent: &str) -> String {
 }
 
 fn name(caller: &Caller) -> &str {
-    if caller.name.is_empty() {
-        "An unknown number"
-    } else {
-        &caller.name
-    }
+    if caller.name.is_empty() { "An unknown number" } else { &caller.name }
 }
 
 fn first_name(agent: &str) -> &str {
@@ -398,9 +261,7 @@ fn seconds(milliseconds: u64) -> String {
 }
 
 fn person(callers: &[Caller], nth: usize) -> Caller {
-    let nth = nth
-        .checked_rem(callers.len())
-        .and_then(|nth| callers.get(nth));
+    let nth = nth.checked_rem(callers.len()).and_then(|nth| callers.get(nth));
     nth.cloned().unwrap_or_else(|| Caller::new(stranger(2), ""))
 }
 
@@ -421,9 +282,7 @@ mod tests {
     use crate::sim::pbx::script::Ids;
 
     fn callers() -> Vec<Caller> {
-        (0..6)
-            .map(|nth| Caller::new(&format!("+49302312544{nth}"), &format!("Person {nth}")))
-            .collect()
+        (0..6).map(|nth| Caller::new(&format!("+49302312544{nth}"), &format!("Person {nth}"))).collect()
     }
 
     #[test]
@@ -433,10 +292,7 @@ mod tests {
         for scene in scenes {
             let end = scene.at + scene.script.length();
             assert!(end < Duration::from_secs(20), "{}: {end:?}", scene.told);
-            scene
-                .script
-                .reel("2026-11-21T17:00:00Z".parse().unwrap(), &Ids::new(1))
-                .unwrap();
+            scene.script.reel("2026-11-21T17:00:00Z".parse().unwrap(), &Ids::new(1)).unwrap();
         }
     }
 
@@ -444,18 +300,10 @@ mod tests {
     fn the_endless_story_goes_on_at_a_human_pace_the_same_for_the_same_seed() {
         let scenes = endless(&callers(), 7).take(150).collect::<Vec<_>>();
         let again = endless(&callers(), 7).take(150).collect::<Vec<_>>();
-        assert!(
-            scenes
-                .iter()
-                .zip(&again)
-                .all(|(one, other)| one.told == other.told && one.at == other.at)
-        );
+        assert!(scenes.iter().zip(&again).all(|(one, other)| one.told == other.told && one.at == other.at));
         let ids = Ids::new(1);
         for scene in &scenes {
-            scene
-                .script
-                .reel("2026-11-21T17:00:00Z".parse().unwrap(), &ids)
-                .unwrap();
+            scene.script.reel("2026-11-21T17:00:00Z".parse().unwrap(), &ids).unwrap();
         }
         let hours = scenes.last().unwrap().at.as_secs_f64() / 3_600.0;
         let pace = 150.0 / hours;
@@ -464,13 +312,12 @@ mod tests {
 
     #[test]
     fn every_call_ends_with_all_its_channels_and_bridges() {
-        let hung_up_while_consulting =
-            Script::inbound(&Caller::new("+493023125444", ""), "+493023125101")
-                .ring(&["101"])
-                .answer("101")
-                .consult("102")
-                .after(500)
-                .hangup_by_caller();
+        let hung_up_while_consulting = Script::inbound(&Caller::new("+493023125444", ""), "+493023125101")
+            .ring(&["101"])
+            .answer("101")
+            .consult("102")
+            .after(500)
+            .hangup_by_caller();
         let scripts = endless(&callers(), 5).take(80).map(|scene| scene.script);
         let (ids, mut world) = (Ids::new(1), World::default());
         for script in scripts.chain([hung_up_while_consulting]) {
@@ -478,10 +325,7 @@ mod tests {
             for cue in script.reel(start, &ids).unwrap().cues {
                 world.apply(&cue.frame);
             }
-            assert!(
-                world.channels().is_empty() && world.bridges().is_empty(),
-                "{script:?}"
-            );
+            assert!(world.channels().is_empty() && world.bridges().is_empty(), "{script:?}");
         }
     }
 
@@ -495,9 +339,7 @@ mod tests {
         for (agent, most) in most_bridges(&scenes) {
             assert!(most <= 2, "{agent}");
         }
-        let plain = scenes
-            .into_iter()
-            .filter(|scene| !scene.told.contains("first, then"));
+        let plain = scenes.into_iter().filter(|scene| !scene.told.contains("first, then"));
         for (agent, most) in most_bridges(&plain.collect::<Vec<_>>()) {
             assert_eq!(most, 1, "{agent}");
         }
@@ -521,14 +363,8 @@ mod tests {
             }
         }
         moves.sort();
-        let (mut now, mut most) = (
-            BTreeMap::<String, i32>::new(),
-            BTreeMap::<String, i32>::new(),
-        );
-        for (_, step, agent) in moves
-            .into_iter()
-            .filter(|(_, _, name)| name.starts_with("PJSIP/10"))
-        {
+        let (mut now, mut most) = (BTreeMap::<String, i32>::new(), BTreeMap::<String, i32>::new());
+        for (_, step, agent) in moves.into_iter().filter(|(_, _, name)| name.starts_with("PJSIP/10")) {
             let now = now.entry(agent.clone()).or_default();
             *now += step;
             let most = most.entry(agent).or_default();

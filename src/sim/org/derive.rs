@@ -128,9 +128,7 @@ impl Org {
             let row = self.row(&object.name, id)?;
             text(&row.fields, "AccountId").map(Value::from)
         };
-        linked("WhatId")
-            .or_else(|| linked("WhoId"))
-            .unwrap_or_default()
+        linked("WhatId").or_else(|| linked("WhoId")).unwrap_or_default()
     }
 
     fn default_status(&self) -> String {
@@ -142,17 +140,13 @@ impl Org {
     }
 
     fn is_closed_status(&self, status: &str) -> bool {
-        self.rows("TaskStatus").any(|row| {
-            text(&row.fields, "ApiName") == Some(status) && flag(&row.fields, "IsClosed")
-        })
+        self.rows("TaskStatus").any(|row| text(&row.fields, "ApiName") == Some(status) && flag(&row.fields, "IsClosed"))
     }
 
     /// Turns a lead into the contact it became, as the conversion dialog does.
     pub(crate) fn convert(&mut self, lead: &str, contact: &str, by: &Writer) -> bool {
-        let account = self
-            .row("Contact", contact)
-            .and_then(|row| row.fields.get("AccountId").cloned())
-            .unwrap_or_default();
+        let account =
+            self.row("Contact", contact).and_then(|row| row.fields.get("AccountId").cloned()).unwrap_or_default();
         let (Some(lead), Some(contact)) = (id::normal(lead), id::normal(contact)) else {
             return false;
         };

@@ -28,9 +28,7 @@ pub(crate) fn brief(object: &Object, base: &str) -> Value {
 
 /// The full describe of an object; `statuses` are the org's task statuses.
 pub(crate) fn full(org: &Org, object: &Object, base: &str) -> Value {
-    let statuses = org
-        .rows("TaskStatus")
-        .filter_map(|row| row.fields.get("ApiName")?.as_str());
+    let statuses = org.rows("TaskStatus").filter_map(|row| row.fields.get("ApiName")?.as_str());
     let statuses: Vec<String> = statuses.map(str::to_owned).collect();
     let fields = object.fields.iter().map(|field| {
         let is_status = object.name == "Task" && field.name == "Status";
@@ -40,12 +38,7 @@ pub(crate) fn full(org: &Org, object: &Object, base: &str) -> Value {
     let mut described = brief(object, base);
     if let Some(map) = described.as_object_mut() {
         map.insert("fields".to_owned(), fields.into());
-        for empty in [
-            "childRelationships",
-            "recordTypeInfos",
-            "actionOverrides",
-            "namedLayoutInfos",
-        ] {
+        for empty in ["childRelationships", "recordTypeInfos", "actionOverrides", "namedLayoutInfos"] {
             map.insert(empty.to_owned(), json!([]));
         }
     }
@@ -54,10 +47,7 @@ pub(crate) fn full(org: &Org, object: &Object, base: &str) -> Value {
 
 /// Whether searches look at an object.
 pub(crate) fn is_searchable(object: &str) -> bool {
-    !matches!(
-        object,
-        "Organization" | "TaskStatus" | "UserRecordAccess" | "CallCenter" | "Group"
-    )
+    !matches!(object, "Organization" | "TaskStatus" | "UserRecordAccess" | "CallCenter" | "Group")
 }
 
 fn describe_field(field: &Field, statuses: Option<&[String]>) -> Value {
@@ -100,15 +90,11 @@ fn describe_field(field: &Field, statuses: Option<&[String]>) -> Value {
 }
 
 fn picklist(kind: &Kind, statuses: Option<&[String]>) -> Vec<Value> {
-    let own: &[String] = if let Kind::Pick { values, .. } = kind {
-        values
-    } else {
-        &[]
-    };
+    let own: &[String] = if let Kind::Pick { values, .. } = kind { values } else { &[] };
     let values = statuses.unwrap_or(own);
-    let shown = values.iter().map(|value| {
-        json!({"value": value, "label": value, "active": true, "defaultValue": false, "validFor": null})
-    });
+    let shown = values
+        .iter()
+        .map(|value| json!({"value": value, "label": value, "active": true, "defaultValue": false, "validFor": null}));
     shown.collect()
 }
 

@@ -56,14 +56,8 @@ mod tests {
 
     #[test]
     fn checksums_match_published_pairs() {
-        assert_eq!(
-            normal("003xx000004TmiQ").as_deref(),
-            Some("003xx000004TmiQAAS")
-        );
-        assert_eq!(
-            normal("001D000000IqhSL").as_deref(),
-            Some("001D000000IqhSLIAZ")
-        );
+        assert_eq!(normal("003xx000004TmiQ").as_deref(), Some("003xx000004TmiQAAS"));
+        assert_eq!(normal("001D000000IqhSL").as_deref(), Some("001D000000IqhSLIAZ"));
     }
 
     #[test]

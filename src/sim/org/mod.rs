@@ -32,10 +32,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn of(user: &str, now: Timestamp) -> Self {
-        Self {
-            user: user.to_owned(),
-            now,
-        }
+        Self { user: user.to_owned(), now }
     }
 }
 
@@ -73,23 +70,15 @@ pub(crate) struct Org {
 impl Org {
     /// An org without people: the organization's own row and the usual task statuses.
     pub(crate) fn new(person_accounts: bool) -> Self {
-        let mut org = Self {
-            objects: schema::objects(person_accounts),
-            tables: BTreeMap::new(),
-            sequence: 0,
-            person_accounts,
-        };
+        let mut org =
+            Self { objects: schema::objects(person_accounts), tables: BTreeMap::new(), sequence: 0, person_accounts };
         org.add_standard_rows();
         org
     }
 
     /// The object of this name in any case.
     pub(crate) fn object(&self, name: &str) -> Option<&Object> {
-        self.objects.get(name).or_else(|| {
-            self.objects
-                .values()
-                .find(|object| object.name.eq_ignore_ascii_case(name))
-        })
+        self.objects.get(name).or_else(|| self.objects.values().find(|object| object.name.eq_ignore_ascii_case(name)))
     }
 
     pub(crate) fn objects(&self) -> impl Iterator<Item = &Object> {
@@ -104,10 +93,7 @@ impl Org {
 
     /// All rows of an object in the order of their ids, deleted ones included.
     pub(crate) fn rows(&self, object: &str) -> impl Iterator<Item = &Row> {
-        self.tables
-            .get(object)
-            .into_iter()
-            .flat_map(|table| table.rows.values())
+        self.tables.get(object).into_iter().flat_map(|table| table.rows.values())
     }
 
     /// A row by its 15- or 18-character id, deleted or not.
@@ -138,11 +124,7 @@ impl Org {
 
     /// The organization's 18-character id.
     pub(crate) fn organization(&self) -> String {
-        self.rows("Organization")
-            .next()
-            .and_then(|row| text(&row.fields, "Id"))
-            .unwrap_or_default()
-            .to_owned()
+        self.rows("Organization").next().and_then(|row| text(&row.fields, "Id")).unwrap_or_default().to_owned()
     }
 
     /// Replaces the rows of `TaskStatus` by these: label, closed, default.
@@ -173,18 +155,13 @@ impl Org {
             ("Waiting on someone else", false, false),
             ("Deferred", false, false),
         ];
-        self.set_task_statuses(
-            &usual.map(|(label, closed, default)| (label.to_owned(), closed, default)),
-        );
+        self.set_task_statuses(&usual.map(|(label, closed, default)| (label.to_owned(), closed, default)));
     }
 
     /// Stores a row of our own making without the rules for clients.
     fn store_plain(&mut self, object: &str, row: Value) {
         if let Value::Object(fields) = row {
-            let writer = Writer {
-                user: String::new(),
-                now: Timestamp::now(),
-            };
+            let writer = Writer { user: String::new(), now: Timestamp::now() };
             let id = self.next_id(object);
             self.store(object, &id, fields, &writer);
         }
@@ -192,9 +169,7 @@ impl Org {
 
     fn next_id(&mut self, object: &str) -> String {
         self.sequence += 1;
-        let prefix = self
-            .object(object)
-            .map_or("000", |object| object.prefix.as_str());
+        let prefix = self.object(object).map_or("000", |object| object.prefix.as_str());
         id::make(prefix, self.sequence)
     }
 
@@ -214,11 +189,7 @@ impl Org {
         for key in unique {
             table.unique.insert(key, id.to_owned());
         }
-        let row = Row {
-            fields,
-            before,
-            written: by.now,
-        };
+        let row = Row { fields, before, written: by.now };
         table.rows.insert(id.to_owned(), row);
     }
 
@@ -244,9 +215,7 @@ fn stamp(fields: &mut Fields, id: &str, by: &Writer) {
     fields.entry("IsDeleted").or_insert(false.into());
     fields.entry("CreatedDate").or_insert(now.clone().into());
     if !by.user.is_empty() {
-        fields
-            .entry("CreatedById")
-            .or_insert(by.user.clone().into());
+        fields.entry("CreatedById").or_insert(by.user.clone().into());
         fields.insert("LastModifiedById".to_owned(), by.user.clone().into());
     }
     fields.insert("LastModifiedDate".to_owned(), now.clone().into());

@@ -15,20 +15,12 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal that is not about a field.
     pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            fields: Vec::new(),
-        }
+        Self { code, message: message.into(), fields: Vec::new() }
     }
 
     /// A refusal that names the field it is about.
     pub(crate) fn of_field(code: &'static str, field: &str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            fields: vec![field.to_owned()],
-        }
+        Self { code, message: message.into(), fields: vec![field.to_owned()] }
     }
 
     /// What a request for something that is not there gets.

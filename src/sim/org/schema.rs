@@ -217,9 +217,7 @@ impl Kind {
     /// Longest value in characters, for kinds that hold text.
     pub(crate) fn length(&self) -> Option<usize> {
         match self {
-            Self::Text(length) | Self::Area(length) | Self::External { length, .. } => {
-                Some(*length)
-            }
+            Self::Text(length) | Self::Area(length) | Self::External { length, .. } => Some(*length),
             Self::Phone => Some(40),
             Self::Email => Some(80),
             Self::Url | Self::Pick { .. } => Some(255),
@@ -257,16 +255,14 @@ pub(crate) struct Object {
 impl Object {
     /// The field of this name in any case.
     pub(crate) fn field(&self, name: &str) -> Option<&Field> {
-        self.fields
-            .iter()
-            .find(|field| field.name.eq_ignore_ascii_case(name))
+        self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))
     }
 
     /// The relation field that queries call `relation`.
     pub(crate) fn relation(&self, relation: &str) -> Option<&Field> {
-        self.fields.iter().find(|field| {
-            matches!(&field.kind, Kind::Ref { relation: name, .. } if name.eq_ignore_ascii_case(relation))
-        })
+        self.fields.iter().find(
+            |field| matches!(&field.kind, Kind::Ref { relation: name, .. } if name.eq_ignore_ascii_case(relation)),
+        )
     }
 }
 
@@ -283,9 +279,7 @@ pub(crate) fn objects(person_accounts: bool) -> BTreeMap<String, Object> {
         }
     }
     if person_accounts && let Some(account) = objects.get_mut("Account") {
-        account
-            .fields
-            .extend(PERSON_ACCOUNT.lines().filter_map(field));
+        account.fields.extend(PERSON_ACCOUNT.lines().filter_map(field));
     }
     objects
 }
@@ -334,20 +328,11 @@ fn kind(name: &str, text: &str) -> Option<Kind> {
         "date" => Kind::Date,
         "datetime" => Kind::DateTime,
         "pick" | "only" => Kind::Pick {
-            values: argument
-                .split('|')
-                .map(|value| value.replace('_', " "))
-                .collect(),
+            values: argument.split('|').map(|value| value.replace('_', " ")).collect(),
             restricted: word == "only",
         },
-        "ref" => Kind::Ref {
-            targets: argument.split('|').map(str::to_owned).collect(),
-            relation: relation_of(name),
-        },
-        "key" | "ext" => Kind::External {
-            length: length()?,
-            unique: word == "key",
-        },
+        "ref" => Kind::Ref { targets: argument.split('|').map(str::to_owned).collect(), relation: relation_of(name) },
+        "key" | "ext" => Kind::External { length: length()?, unique: word == "key" },
         _ => return None,
     })
 }
@@ -366,10 +351,7 @@ mod tests {
 
     #[test]
     fn every_line_of_the_tables_is_understood() {
-        for line in [SYSTEM, PERSON_ACCOUNT, OBJECTS]
-            .iter()
-            .flat_map(|t| t.lines())
-        {
+        for line in [SYSTEM, PERSON_ACCOUNT, OBJECTS].iter().flat_map(|t| t.lines()) {
             if !line.trim().is_empty() {
                 assert!(object(line).is_some() || field(line).is_some(), "{line}");
             }

@@ -26,18 +26,10 @@ pub enum SeedError {
     Object(String),
     /// A row names a field that its object does not have.
     #[error("seed data: {object}[{row}] has no field {field:?}")]
-    Field {
-        object: String,
-        row: usize,
-        field: String,
-    },
+    Field { object: String, row: usize, field: String },
     /// A row's value cannot be stored.
     #[error("seed data: {object}[{row}]: {refusal}")]
-    Row {
-        object: String,
-        row: usize,
-        refusal: Refusal,
-    },
+    Row { object: String, row: usize, refusal: Refusal },
 }
 
 impl Seed {
@@ -81,9 +73,7 @@ impl Org {
             let Some(rows) = seed.0.get(name) else {
                 continue;
             };
-            let rows = rows
-                .as_array()
-                .ok_or_else(|| SeedError::Shape(name.to_owned(), "an array of rows"))?;
+            let rows = rows.as_array().ok_or_else(|| SeedError::Shape(name.to_owned(), "an array of rows"))?;
             for (number, row) in rows.iter().enumerate() {
                 self.add_row(name, number, row, by)?;
             }
@@ -92,17 +82,9 @@ impl Org {
     }
 
     /// Adds one row under the seed's rules: read-only fields may be set, `Id` may be given.
-    pub(crate) fn add_row(
-        &mut self,
-        name: &str,
-        number: usize,
-        row: &Value,
-        by: &Writer,
-    ) -> Result<String, SeedError> {
+    pub(crate) fn add_row(&mut self, name: &str, number: usize, row: &Value, by: &Writer) -> Result<String, SeedError> {
         let object = self.seeded(name)?;
-        let row = row
-            .as_object()
-            .ok_or_else(|| SeedError::Shape(format!("{name}[{number}]"), "an object"))?;
+        let row = row.as_object().ok_or_else(|| SeedError::Shape(format!("{name}[{number}]"), "an object"))?;
         let mut fields = self.seed_fields(&object, number, row, by)?;
         let id = match text(&fields, "Id") {
             Some(id) => id.to_owned(),
@@ -120,13 +102,7 @@ impl Org {
     }
 
     /// Changes a row without the rules for clients.
-    pub(crate) fn edit_row(
-        &mut self,
-        name: &str,
-        id: &str,
-        changes: &Fields,
-        by: &Writer,
-    ) -> Result<(), SeedError> {
+    pub(crate) fn edit_row(&mut self, name: &str, id: &str, changes: &Fields, by: &Writer) -> Result<(), SeedError> {
         let object = self.seeded(name)?;
         let changes = self.seed_fields(&object, 0, changes, by)?;
         let Some(row) = self.row(&object.name, id) else {
@@ -142,18 +118,10 @@ impl Org {
     }
 
     fn seeded(&self, name: &str) -> Result<Object, SeedError> {
-        self.object(name)
-            .cloned()
-            .ok_or_else(|| SeedError::Object(name.to_owned()))
+        self.object(name).cloned().ok_or_else(|| SeedError::Object(name.to_owned()))
     }
 
-    fn seed_fields(
-        &mut self,
-        object: &Object,
-        row: usize,
-        given: &Fields,
-        by: &Writer,
-    ) -> Result<Fields, SeedError> {
+    fn seed_fields(&mut self, object: &Object, row: usize, given: &Fields, by: &Writer) -> Result<Fields, SeedError> {
         let mut fields = Fields::new();
         for (name, value) in given {
             if name == "attributes" {
@@ -169,12 +137,11 @@ impl Org {
                 row,
                 field: name.clone(),
             })?;
-            let value =
-                value::coerce(&object.name, field, value).map_err(|refusal| SeedError::Row {
-                    object: object.name.clone(),
-                    row,
-                    refusal,
-                })?;
+            let value = value::coerce(&object.name, field, value).map_err(|refusal| SeedError::Row {
+                object: object.name.clone(),
+                row,
+                refusal,
+            })?;
             fields.insert(field.name.clone(), value);
         }
         split_name(object, &mut fields);
@@ -182,16 +149,10 @@ impl Org {
     }
 
     /// The account that a contact names, made if no account has that name.
-    fn account_named(
-        &mut self,
-        row: usize,
-        account: &Value,
-        by: &Writer,
-    ) -> Result<String, SeedError> {
+    fn account_named(&mut self, row: usize, account: &Value, by: &Writer) -> Result<String, SeedError> {
         let name = account.get("Name").and_then(Value::as_str);
-        let known = self
-            .rows("Account")
-            .find(|row| !row.is_deleted() && name.is_some() && text(&row.fields, "Name") == name);
+        let known =
+            self.rows("Account").find(|row| !row.is_deleted() && name.is_some() && text(&row.fields, "Name") == name);
         if let Some(id) = known.and_then(|row| text(&row.fields, "Id")) {
             return Ok(id.to_owned());
         }
@@ -229,11 +190,7 @@ impl Org {
         }
         let prefix = format!("a{:02}", self.objects.len() % 100);
         if let Some(mut object) = schema::object(&format!("{name} {prefix}")) {
-            object.fields.extend(
-                ["Name text:80", "OwnerId ref:User"]
-                    .into_iter()
-                    .filter_map(schema::field),
-            );
+            object.fields.extend(["Name text:80", "OwnerId ref:User"].into_iter().filter_map(schema::field));
             self.objects.insert(name.to_owned(), object);
         }
     }
@@ -241,10 +198,7 @@ impl Org {
 
 /// People may be given by `Name` alone.
 fn split_name(object: &Object, fields: &mut Fields) {
-    if object.field("LastName").is_none()
-        || fields.contains_key("LastName")
-        || object.name == "Account"
-    {
+    if object.field("LastName").is_none() || fields.contains_key("LastName") || object.name == "Account" {
         return;
     }
     let Some(name) = text(fields, "Name").map(str::to_owned) else {
@@ -284,12 +238,8 @@ mod tests {
 
     #[test]
     fn unknown_fields_are_named_with_their_object() {
-        let error = filled(json!({"Lead": [{"LastName": "A", "Company": "B", "Fone": "1"}]}))
-            .expect_err("a bad seed");
-        assert_eq!(
-            error.to_string(),
-            "seed data: Lead[0] has no field \"Fone\""
-        );
+        let error = filled(json!({"Lead": [{"LastName": "A", "Company": "B", "Fone": "1"}]})).expect_err("a bad seed");
+        assert_eq!(error.to_string(), "seed data: Lead[0] has no field \"Fone\"");
     }
 
     #[test]

@@ -9,9 +9,7 @@ pub(crate) fn write(moment: Timestamp) -> String {
 
 /// A moment with an offset, the colon in it being optional.
 pub(crate) fn read(text: &str) -> Option<Timestamp> {
-    text.parse()
-        .ok()
-        .or_else(|| Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text).ok())
+    text.parse().ok().or_else(|| Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text).ok())
 }
 
 /// A date, or the date part of a moment in UTC.

@@ -21,12 +21,9 @@ pub(crate) fn coerce(object: &str, field: &Field, value: &Value) -> Result<Value
         Kind::DateTime => moment(value),
         Kind::Id | Kind::Ref { .. } => reference(object, field, value),
         Kind::Pick { values, restricted } => picked(field, value, values, *restricted),
-        Kind::Text(_)
-        | Kind::Area(_)
-        | Kind::Phone
-        | Kind::Email
-        | Kind::Url
-        | Kind::External { .. } => short_enough(field, plain(field, value)?),
+        Kind::Text(_) | Kind::Area(_) | Kind::Phone | Kind::Email | Kind::Url | Kind::External { .. } => {
+            short_enough(field, plain(field, value)?)
+        }
     }
 }
 
@@ -70,15 +67,8 @@ fn whole(field: &Field, value: &Value) -> Result<Value, Refusal> {
     let number = number.ok_or_else(|| unreadable("int", value))?;
     // int(8): Salesforce keeps eight digits of a call's duration.
     if number.abs() > 99_999_999 {
-        let message = format!(
-            "{}: value outside of valid range on numeric field: {number}",
-            spaced(&field.name)
-        );
-        return Err(Refusal::of_field(
-            "NUMBER_OUTSIDE_VALID_RANGE",
-            &field.name,
-            message,
-        ));
+        let message = format!("{}: value outside of valid range on numeric field: {number}", spaced(&field.name));
+        return Err(Refusal::of_field("NUMBER_OUTSIDE_VALID_RANGE", &field.name, message));
     }
     Ok(number.into())
 }
@@ -110,33 +100,18 @@ fn moment(value: &Value) -> Result<Value, Refusal> {
 fn reference(object: &str, field: &Field, value: &Value) -> Result<Value, Refusal> {
     let text = plain(field, value)?;
     id::normal(&text).map(Value::from).ok_or_else(|| {
-        let message = format!(
-            "{}: id value of incorrect type: {text}",
-            label(object, &field.name)
-        );
+        let message = format!("{}: id value of incorrect type: {text}", label(object, &field.name));
         Refusal::of_field("MALFORMED_ID", &field.name, message)
     })
 }
 
-fn picked(
-    field: &Field,
-    value: &Value,
-    allowed: &[String],
-    restricted: bool,
-) -> Result<Value, Refusal> {
+fn picked(field: &Field, value: &Value, allowed: &[String], restricted: bool) -> Result<Value, Refusal> {
     let text = plain(field, value)?;
     if !restricted || allowed.contains(&text) {
         return short_enough(field, text);
     }
-    let message = format!(
-        "{}: bad value for restricted picklist field: {text}",
-        spaced(&field.name)
-    );
-    Err(Refusal::of_field(
-        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
-        &field.name,
-        message,
-    ))
+    let message = format!("{}: bad value for restricted picklist field: {text}", spaced(&field.name));
+    Err(Refusal::of_field("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", &field.name, message))
 }
 
 fn short_enough(field: &Field, text: String) -> Result<Value, Refusal> {
@@ -147,10 +122,7 @@ fn short_enough(field: &Field, text: String) -> Result<Value, Refusal> {
         return Ok(text.into());
     }
     let shown: String = text.chars().take(255).collect();
-    let message = format!(
-        "{}: data value too large: {shown} (max length={max})",
-        spaced(&field.name)
-    );
+    let message = format!("{}: data value too large: {shown} (max length={max})", spaced(&field.name));
     Err(Refusal::of_field("STRING_TOO_LONG", &field.name, message))
 }
 
@@ -165,9 +137,7 @@ fn plain(field: &Field, value: &Value) -> Result<String, Refusal> {
 }
 
 fn unreadable(wanted: &str, value: &Value) -> Refusal {
-    let found = value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned);
+    let found = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let message = format!(
         "Cannot deserialize instance of {wanted} from value {found} or request may be missing a required field"
     );

@@ -17,12 +17,7 @@ enum Act {
 
 impl Org {
     /// Creates a row and answers its id.
-    pub(crate) fn create(
-        &mut self,
-        object: &str,
-        body: &Fields,
-        by: &Writer,
-    ) -> Result<String, Refusal> {
+    pub(crate) fn create(&mut self, object: &str, body: &Fields, by: &Writer) -> Result<String, Refusal> {
         let definition = self.known(object)?;
         let mut fields = read_body(&definition, body, Act::Create)?;
         require(&definition, &fields, self.person_accounts)?;
@@ -36,13 +31,7 @@ impl Org {
     }
 
     /// Changes the given fields of a row.
-    pub(crate) fn update(
-        &mut self,
-        object: &str,
-        id: &str,
-        body: &Fields,
-        by: &Writer,
-    ) -> Result<(), Refusal> {
+    pub(crate) fn update(&mut self, object: &str, id: &str, body: &Fields, by: &Writer) -> Result<(), Refusal> {
         let definition = self.known(object)?;
         let old = self.writable(&definition.name, id)?;
         let changes = read_body(&definition, body, Act::Update)?;
@@ -51,11 +40,7 @@ impl Org {
             fields.insert(name.clone(), value.clone());
         }
         require(&definition, &fields, self.person_accounts)?;
-        self.check(
-            &definition,
-            &changes_and_links(&changes, &fields),
-            text(&old, "Id"),
-        )?;
+        self.check(&definition, &changes_and_links(&changes, &fields), text(&old, "Id"))?;
         self.derive(&definition.name, &mut fields, by);
         let id = text(&old, "Id").unwrap_or_default().to_owned();
         self.store(&definition.name, &id, fields, by);
@@ -87,10 +72,7 @@ impl Org {
             return Err(Refusal::new("ENTITY_IS_DELETED", "entity is deleted"));
         }
         if flag(&row.fields, "IsConverted") {
-            return Err(Refusal::new(
-                "CANNOT_UPDATE_CONVERTED_LEAD",
-                "cannot update converted lead",
-            ));
+            return Err(Refusal::new("CANNOT_UPDATE_CONVERTED_LEAD", "cannot update converted lead"));
         }
         Ok(row.fields.clone())
     }
@@ -130,39 +112,20 @@ impl Org {
         Ok(())
     }
 
-    fn check_reference(
-        &self,
-        object: &Object,
-        field: &Field,
-        targets: &[String],
-        id: &str,
-    ) -> Result<(), Refusal> {
+    fn check_reference(&self, object: &Object, field: &Field, targets: &[String], id: &str) -> Result<(), Refusal> {
         let kind = self.object_of_id(id).filter(|target| {
-            targets.contains(&target.name)
-                || (field.name == "WhatId" && target.name.ends_with("__c"))
+            targets.contains(&target.name) || (field.name == "WhatId" && target.name.ends_with("__c"))
         });
         let Some(target) = kind else {
             let label = value::label(&object.name, &field.name);
             let message = format!("{label}: id value of incorrect type: {id}");
-            return Err(Refusal::of_field(
-                "FIELD_INTEGRITY_EXCEPTION",
-                &field.name,
-                message,
-            ));
+            return Err(Refusal::of_field("FIELD_INTEGRITY_EXCEPTION", &field.name, message));
         };
         let Some(row) = self.row(&target.name, id) else {
-            return Err(Refusal::of_field(
-                "INVALID_CROSS_REFERENCE_KEY",
-                &field.name,
-                "invalid cross reference id",
-            ));
+            return Err(Refusal::of_field("INVALID_CROSS_REFERENCE_KEY", &field.name, "invalid cross reference id"));
         };
         if row.is_deleted() {
-            return Err(Refusal::of_field(
-                "ENTITY_IS_DELETED",
-                &field.name,
-                "entity is deleted",
-            ));
+            return Err(Refusal::of_field("ENTITY_IS_DELETED", &field.name, "entity is deleted"));
         }
         if flag(&row.fields, "IsConverted") {
             return Err(Refusal::of_field(
@@ -177,31 +140,18 @@ impl Org {
                 id::short(id),
                 object.name.to_lowercase()
             );
-            return Err(Refusal::of_field(
-                "INACTIVE_OWNER_OR_USER",
-                "OwnerId",
-                message,
-            ));
+            return Err(Refusal::of_field("INACTIVE_OWNER_OR_USER", "OwnerId", message));
         }
         Ok(())
     }
 
-    fn check_unique(
-        &self,
-        object: &Object,
-        field: &Field,
-        value: &str,
-        own: Option<&str>,
-    ) -> Result<(), Refusal> {
+    fn check_unique(&self, object: &Object, field: &Field, value: &str, own: Option<&str>) -> Result<(), Refusal> {
         let taken = self.by_external_id(&object.name, &field.name, value);
         let Some(other) = taken.iter().find(|id| Some(id.as_str()) != own) else {
             return Ok(());
         };
-        let message = format!(
-            "duplicate value found: {} duplicates value on record with id: {}",
-            field.name,
-            id::short(other)
-        );
+        let message =
+            format!("duplicate value found: {} duplicates value on record with id: {}", field.name, id::short(other));
         Err(Refusal::of_field("DUPLICATE_VALUE", &field.name, message))
     }
 
@@ -246,21 +196,14 @@ fn read_body(object: &Object, body: &Fields, act: Act) -> Result<Fields, Refusal
         if field.access == Access::Read || (field.access == Access::Once && act == Act::Update) {
             return Err(not_writable(field, act));
         }
-        fields.insert(
-            field.name.clone(),
-            value::coerce(&object.name, field, value)?,
-        );
+        fields.insert(field.name.clone(), value::coerce(&object.name, field, value)?);
     }
     Ok(fields)
 }
 
 fn not_writable(field: &Field, act: Act) -> Refusal {
     if field.name == "Id" && act == Act::Create {
-        return Refusal::of_field(
-            "INVALID_FIELD_FOR_INSERT_UPDATE",
-            "Id",
-            "cannot specify Id in an insert call",
-        );
+        return Refusal::of_field("INVALID_FIELD_FOR_INSERT_UPDATE", "Id", "cannot specify Id in an insert call");
     }
     let message = format!(
         "Unable to create/update fields: {}. Please check the security settings of this field and verify that it is read/write for your profile or permission set.",
@@ -270,8 +213,7 @@ fn not_writable(field: &Field, act: Act) -> Refusal {
 }
 
 fn require(object: &Object, fields: &Fields, person_accounts: bool) -> Result<(), Refusal> {
-    let is_person =
-        person_accounts && object.name == "Account" && text(fields, "LastName").is_some();
+    let is_person = person_accounts && object.name == "Account" && text(fields, "LastName").is_some();
     let missing: Vec<String> = object
         .fields
         .iter()
@@ -284,9 +226,5 @@ fn require(object: &Object, fields: &Fields, person_accounts: bool) -> Result<()
         return Ok(());
     }
     let message = format!("Required fields are missing: [{}]", missing.join(", "));
-    Err(Refusal {
-        code: "REQUIRED_FIELD_MISSING",
-        message,
-        fields: missing,
-    })
+    Err(Refusal { code: "REQUIRED_FIELD_MISSING", message, fields: missing })
 }

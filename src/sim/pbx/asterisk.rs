@@ -42,11 +42,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            username: "ctibridge".into(),
-            password: "secret".into(),
-            write_limit: Duration::from_secs(10),
-        }
+        Self { username: "ctibridge".into(), password: "secret".into(), write_limit: Duration::from_secs(10) }
     }
 }
 
@@ -127,11 +123,7 @@ impl Asterisk {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let running = Mutex::new(Some(serve(listener, &shared)));
-        Ok(Self {
-            shared,
-            address,
-            running,
-        })
+        Ok(Self { shared, address, running })
     }
 
     /// `ws://127.0.0.1:PORT/ari/events`
@@ -159,14 +151,7 @@ impl Asterisk {
 
     /// Returns when all that was sent has been handed to the operating system.
     pub async fn flush(&self) {
-        let waits = self
-            .shared
-            .sockets
-            .lock()
-            .await
-            .iter()
-            .map(socket::Listener::flush)
-            .collect::<Vec<_>>();
+        let waits = self.shared.sockets.lock().await.iter().map(socket::Listener::flush).collect::<Vec<_>>();
         for wait in waits {
             wait.await;
         }
@@ -270,8 +255,7 @@ impl Asterisk {
 
     /// Waits until `n` websockets have been opened in all and one is open; `false` when that did not happen within the time.
     pub async fn wait_connected(&self, n: u64, within: Duration) -> bool {
-        self.wait_life(within, |life| life.opened >= n && life.live > 0)
-            .await
+        self.wait_life(within, |life| life.opened >= n && life.live > 0).await
     }
 
     /// Waits until no websocket is open; `false` when that did not happen within the time.
@@ -281,27 +265,19 @@ impl Asterisk {
 
     /// Waits until channels and bridges have been read since the newest websocket was opened.
     pub async fn wait_snapshot_read(&self, within: Duration) -> bool {
-        self.wait_life(within, |life| {
-            life.channels_read >= life.opened && life.bridges_read >= life.opened
-        })
-        .await
+        self.wait_life(within, |life| life.channels_read >= life.opened && life.bridges_read >= life.opened).await
     }
 
     /// How many REST requests a path has had, refused ones included: `/ari/events`, `/ari/channels`, `/ari/channels/{id}`,
     /// `/ari/channels/{id}/variable`, …; the braces are meant literally.
     #[must_use]
     pub fn requests(&self, path: &str) -> u64 {
-        lock(&self.shared.requests)
-            .get(path)
-            .copied()
-            .unwrap_or_default()
+        lock(&self.shared.requests).get(path).copied().unwrap_or_default()
     }
 
     async fn wait_life(&self, within: Duration, so: impl FnMut(&Life) -> bool) -> bool {
         let mut life = self.shared.life.subscribe();
-        timeout(within, life.wait_for(so))
-            .await
-            .is_ok_and(|seen| seen.is_ok())
+        timeout(within, life.wait_for(so)).await.is_ok_and(|seen| seen.is_ok())
     }
 }
 
@@ -345,8 +321,7 @@ impl Shared {
 fn serve(listener: TcpListener, shared: &Arc<Shared>) -> Running {
     let stop = CancellationToken::new();
     let router = rest::router(Arc::clone(shared));
-    let serving =
-        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         // The accept loop retries by itself and ends only by `stop`.

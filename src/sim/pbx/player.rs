@@ -22,11 +22,7 @@ impl Player {
     /// `seed` decides over Call-IDs and bridge ids only.
     #[must_use]
     pub fn new(asterisk: Arc<Asterisk>, seed: u64) -> Self {
-        Self {
-            asterisk,
-            ids: Ids::new(seed),
-            calls: JoinSet::new(),
-        }
+        Self { asterisk, ids: Ids::new(seed), calls: JoinSet::new() }
     }
 
     /// Begins a call that starts after `delay`; its time stamps are those of the real clock.
@@ -34,16 +30,13 @@ impl Player {
     /// # Errors
     /// The script asks for something impossible.
     pub fn start(&mut self, script: &Script, delay: Duration) -> Result<(), ScriptError> {
-        let start = Timestamp::now()
-            .checked_add(delay)
-            .unwrap_or_else(|_| Timestamp::now());
+        let start = Timestamp::now().checked_add(delay).unwrap_or_else(|_| Timestamp::now());
         let reel = script.reel(start, &self.ids)?;
         let asterisk = Arc::clone(&self.asterisk);
         let from = Instant::now() + delay;
         // Finished calls are let go here, so that an endless demo does not gather them.
         while self.calls.try_join_next().is_some() {}
-        self.calls
-            .spawn(async move { perform(&asterisk, &reel, from).await });
+        self.calls.spawn(async move { perform(&asterisk, &reel, from).await });
         Ok(())
     }
 

@@ -65,10 +65,7 @@ pub enum LoadError {
     #[error("cannot read {path}: {source}", path = path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{path} is not what it should be: {source}", path = path.display())]
-    Parse {
-        path: PathBuf,
-        source: serde_json::Error,
-    },
+    Parse { path: PathBuf, source: serde_json::Error },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -87,14 +84,8 @@ impl Recording {
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         let text = read(path)?;
         let variables = sibling(path, "vars.json")?.unwrap_or_default();
-        let connections = sibling::<Rest>(path, "rest.json")?
-            .map(|rest| rest.connections)
-            .unwrap_or_default();
-        Ok(Self {
-            frames: frames(&text),
-            variables,
-            connections,
-        })
+        let connections = sibling::<Rest>(path, "rest.json")?.map(|rest| rest.connections).unwrap_or_default();
+        Ok(Self { frames: frames(&text), variables, connections })
     }
 
     /// How many frames there are.
@@ -126,18 +117,11 @@ impl Recording {
     /// # Errors
     /// No client connected, or it did not come back after a cut.
     pub async fn play(&self, asterisk: &Asterisk, speed: Speed) -> Result<(), PlayError> {
-        asterisk
-            .world()
-            .keep_variables_of_ended(speed == Speed::AsFast);
+        asterisk.world().keep_variables_of_ended(speed == Speed::AsFast);
         self.open(asterisk).await?;
         let mut pace = Pace::begin(speed);
         for (line, frame) in (1..).zip(&self.frames) {
-            if let Some(next) = self
-                .connections
-                .iter()
-                .skip(1)
-                .find(|next| next.from_line == line)
-            {
+            if let Some(next) = self.connections.iter().skip(1).find(|next| next.from_line == line) {
                 next.begin(asterisk).await?;
                 pace = Pace::begin(speed);
             }
@@ -149,10 +133,7 @@ impl Recording {
     }
 
     async fn open(&self, asterisk: &Asterisk) -> Result<(), PlayError> {
-        let stale = self
-            .connections
-            .first()
-            .is_some_and(|first| !first.is_served(asterisk));
+        let stale = self.connections.first().is_some_and(|first| !first.is_served(asterisk));
         let mut wanted = asterisk.connections();
         self.prepare(asterisk);
         if asterisk.open_sockets() == 0 {
@@ -177,12 +158,7 @@ impl Connection {
     }
 
     fn is_served(&self, asterisk: &Asterisk) -> bool {
-        let ids = |objects: &[Value]| {
-            objects
-                .iter()
-                .map(|object| object.get("id").cloned())
-                .collect::<Vec<_>>()
-        };
+        let ids = |objects: &[Value]| objects.iter().map(|object| object.get("id").cloned()).collect::<Vec<_>>();
         let same = |one: &[Value], other: &[Value]| {
             let (one, other) = (ids(one), ids(other));
             one.len() == other.len() && one.iter().all(|id| other.contains(id))
@@ -236,10 +212,7 @@ fn frames(text: &str) -> Vec<Frame> {
             let since = time.duration_since(*first.get_or_insert(time));
             latest = latest.max(Duration::try_from(since).unwrap_or_default());
         }
-        frames.push(Frame {
-            text: text.to_owned(),
-            at: latest,
-        });
+        frames.push(Frame { text: text.to_owned(), at: latest });
     }
     frames
 }
@@ -254,25 +227,17 @@ fn time_of(frame: &str) -> Option<Timestamp> {
 }
 
 fn read(path: &Path) -> Result<String, LoadError> {
-    std::fs::read_to_string(path).map_err(|source| LoadError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    std::fs::read_to_string(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })
 }
 
 /// `None` where there is no such file.
-fn sibling<T: for<'a> Deserialize<'a>>(
-    path: &Path,
-    extension: &str,
-) -> Result<Option<T>, LoadError> {
+fn sibling<T: for<'a> Deserialize<'a>>(path: &Path, extension: &str) -> Result<Option<T>, LoadError> {
     let path = path.with_extension(extension);
     if !path.exists() {
         return Ok(None);
     }
     let text = read(&path)?;
-    serde_json::from_str(&text)
-        .map(Some)
-        .map_err(|source| LoadError::Parse { path, source })
+    serde_json::from_str(&text).map(Some).map_err(|source| LoadError::Parse { path, source })
 }
 
 #[cfg(test)]
@@ -288,10 +253,7 @@ mod tests {
             r#"{"type":"D"}"#,
         ]
         .join("\n");
-        let at = frames(&text)
-            .iter()
-            .map(|frame| frame.at.as_millis())
-            .collect::<Vec<_>>();
+        let at = frames(&text).iter().map(|frame| frame.at.as_millis()).collect::<Vec<_>>();
         assert_eq!(at, [0, 1_000, 1_000, 1_000]);
     }
 }

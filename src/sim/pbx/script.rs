@@ -40,10 +40,7 @@ pub struct Caller {
 impl Caller {
     #[must_use]
     pub fn new(number: &str, name: &str) -> Self {
-        Self {
-            number: number.into(),
-            name: name.into(),
-        }
+        Self { number: number.into(), name: name.into() }
     }
 
     /// Somebody who sends no number at all.
@@ -118,19 +115,9 @@ pub struct Script {
 
 #[derive(Debug, Clone)]
 enum Opening {
-    Inbound {
-        from: Caller,
-        did: String,
-        presentation: Option<&'static str>,
-    },
-    Outbound {
-        agent: String,
-        number: String,
-    },
-    Internal {
-        from: String,
-        to: String,
-    },
+    Inbound { from: Caller, did: String, presentation: Option<&'static str> },
+    Outbound { agent: String, number: String },
+    Internal { from: String, to: String },
 }
 
 #[derive(Debug, Clone)]
@@ -157,11 +144,7 @@ impl Script {
     /// Somebody outside dials a number of the firm.
     #[must_use]
     pub fn inbound(from: &Caller, did: &str) -> Self {
-        Self::open(Opening::Inbound {
-            from: from.clone(),
-            did: did.into(),
-            presentation: None,
-        })
+        Self::open(Opening::Inbound { from: from.clone(), did: did.into(), presentation: None })
     }
 
     /// As [`Script::inbound`], with a number that the carrier passes on in trust but marks as private:
@@ -169,37 +152,25 @@ impl Script {
     #[must_use]
     pub fn inbound_private(from: &Caller, did: &str) -> Self {
         let presentation = Some("prohib_not_screened");
-        Self::open(Opening::Inbound {
-            from: from.clone(),
-            did: did.into(),
-            presentation,
-        })
+        Self::open(Opening::Inbound { from: from.clone(), did: did.into(), presentation })
     }
 
     /// An agent's phone dials a number outside.
     #[must_use]
     pub fn outbound(agent: &str, number: &str) -> Self {
-        Self::open(Opening::Outbound {
-            agent: agent.into(),
-            number: number.into(),
-        })
+        Self::open(Opening::Outbound { agent: agent.into(), number: number.into() })
     }
 
     /// One phone dials another; [`Script::ring`] it next.
     #[must_use]
     pub fn internal(from: &str, to: &str) -> Self {
-        Self::open(Opening::Internal {
-            from: from.into(),
-            to: to.into(),
-        })
+        Self::open(Opening::Internal { from: from.into(), to: to.into() })
     }
 
     /// These phones ring, all at once; in a queue the next ones after [`Script::no_answer`].
     #[must_use]
     pub fn ring(self, phones: &[&str]) -> Self {
-        self.then(Act::Ring(
-            phones.iter().map(|phone| (*phone).to_owned()).collect(),
-        ))
+        self.then(Act::Ring(phones.iter().map(|phone| (*phone).to_owned()).collect()))
     }
 
     /// The line is answered and the caller waits in a queue; [`Script::ring`] its members next.
@@ -295,16 +266,7 @@ impl Script {
     /// How long the call takes from its first frame to about its last.
     #[must_use]
     pub fn length(&self) -> Duration {
-        self.acts
-            .iter()
-            .map(|act| {
-                if let Act::After(time) = act {
-                    *time
-                } else {
-                    Duration::ZERO
-                }
-            })
-            .sum()
+        self.acts.iter().map(|act| if let Act::After(time) = act { *time } else { Duration::ZERO }).sum()
     }
 
     /// The frames of one performance that begins at `start`. Each performance with the same [`Ids`] has channels of its own.
@@ -322,11 +284,7 @@ impl Script {
 
     fn begin(&self, stage: &mut Stage<'_>) -> Call {
         match &self.opening {
-            Opening::Inbound {
-                from,
-                did,
-                presentation,
-            } => {
+            Opening::Inbound { from, did, presentation } => {
                 let call = Call::from_trunk(stage, Party::new(&from.name, &from.number), did);
                 if let Some(presentation) = presentation {
                     stage.set_variable(&call.caller, "CALLERID(pres)", presentation);
@@ -340,10 +298,7 @@ impl Script {
     }
 
     fn open(opening: Opening) -> Self {
-        Self {
-            opening,
-            acts: Vec::new(),
-        }
+        Self { opening, acts: Vec::new() }
     }
 
     fn then(mut self, act: Act) -> Self {

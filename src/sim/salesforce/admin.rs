@@ -74,14 +74,8 @@ fn state(world: &World, ask: &Ask) -> Value {
 }
 
 fn rows(world: &World, object: &str, deleted: bool) -> Value {
-    let name = world
-        .org
-        .object(object)
-        .map_or(object, |object| object.name.as_str());
-    let rows = world
-        .org
-        .rows(name)
-        .filter(|row| deleted || !row.is_deleted());
+    let name = world.org.object(object).map_or(object, |object| object.name.as_str());
+    let rows = world.org.rows(name).filter(|row| deleted || !row.is_deleted());
     let rows = rows.map(|row| Value::Object(row.fields.clone()));
     rows.collect::<Vec<_>>().into()
 }
@@ -99,10 +93,7 @@ fn add(world: &mut World, ask: &Ask) -> Result<Value, String> {
     let seed = ask.json().map_err(|refusal| refusal.message)?;
     let seed = Seed::from_value(seed.into()).map_err(|error| error.to_string())?;
     let writer = world.writer(&world.login_user.clone());
-    world
-        .org
-        .fill(&seed, &writer)
-        .map_err(|error| error.to_string())?;
+    world.org.fill(&seed, &writer).map_err(|error| error.to_string())?;
     Ok(row_counts(world))
 }
 
@@ -122,9 +113,5 @@ fn remove(world: &mut World, object: &str, id: &str) -> Result<Value, String> {
 fn convert(world: &mut World, lead: &str, contact: &str) -> Result<Value, String> {
     let writer = world.writer(&world.login_user.clone());
     let done = world.org.convert(lead, contact, &writer);
-    if done {
-        Ok(json!({}))
-    } else {
-        Err("no such lead or contact".to_owned())
-    }
+    if done { Ok(json!({})) } else { Err("no such lead or contact".to_owned()) }
 }

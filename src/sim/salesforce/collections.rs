@@ -19,12 +19,7 @@ const MOST: usize = 200;
 type Outcome = Result<(String, Option<bool>), Refusal>;
 
 /// Answers all verbs of the resource.
-pub(crate) fn answer(
-    world: &mut World,
-    caller: &Caller,
-    ask: &Ask,
-    rest: &[&str],
-) -> Result<Answer, Refusal> {
+pub(crate) fn answer(world: &mut World, caller: &Caller, ask: &Ask, rest: &[&str]) -> Result<Answer, Refusal> {
     match (ask.method.as_str(), rest) {
         ("POST", []) => written(world, caller, ask, create),
         ("PATCH", []) => written(world, caller, ask, update),
@@ -43,10 +38,7 @@ fn written(
 ) -> Result<Answer, Refusal> {
     let (records, all_or_none) = records(world, ask)?;
     Ok(each(world, records.len(), all_or_none, |world, number| {
-        records.get(number).map_or_else(
-            || Err(Refusal::not_found()),
-            |record| write(world, caller, record),
-        )
+        records.get(number).map_or_else(|| Err(Refusal::not_found()), |record| write(world, caller, record))
     }))
 }
 
@@ -107,23 +99,14 @@ fn update(world: &mut World, caller: &Caller, record: &Fields) -> Outcome {
     Ok((id, None))
 }
 
-fn upserted(
-    world: &mut World,
-    caller: &Caller,
-    ask: &Ask,
-    object: &str,
-    field: &str,
-) -> Result<Answer, Refusal> {
+fn upserted(world: &mut World, caller: &Caller, ask: &Ask, object: &str, field: &str) -> Result<Answer, Refusal> {
     let (object, field) = rows::external_field(world, object, field)?;
     let (records, all_or_none) = records(world, ask)?;
     let twice = repeated(&records, &field);
     Ok(each(world, records.len(), all_or_none, |world, number| {
         let mut record = records.get(number).cloned().unwrap_or_default();
         if !type_of(&record)?.eq_ignore_ascii_case(&object) {
-            return Err(Refusal::new(
-                "INVALID_TYPE",
-                "record type does not match that of the request",
-            ));
+            return Err(Refusal::new("INVALID_TYPE", "record type does not match that of the request"));
         }
         let value = take(&mut record, &field)
             .ok_or_else(|| Refusal::new("MISSING_ARGUMENT", format!("{field} not specified")))?;
@@ -146,9 +129,7 @@ fn upserted(
 /// External ids that more than one record of a request has.
 fn repeated(records: &[Fields], field: &str) -> HashSet<String> {
     let mut seen = HashSet::new();
-    let values = records
-        .iter()
-        .filter_map(|record| take(&mut record.clone(), field));
+    let values = records.iter().filter_map(|record| take(&mut record.clone(), field));
     values.filter(|value| !seen.insert(value.clone())).collect()
 }
 
@@ -160,12 +141,7 @@ fn deleted(world: &mut World, caller: &Caller, ask: &Ask) -> Result<Answer, Refu
         let text = ids.get(number).cloned().unwrap_or_default();
         let malformed = || Refusal::new("MALFORMED_ID", format!("malformed id {text}"));
         let id = id::normal(&text).ok_or_else(malformed)?;
-        let object = world
-            .org
-            .object_of_id(&id)
-            .ok_or_else(malformed)?
-            .name
-            .clone();
+        let object = world.org.object_of_id(&id).ok_or_else(malformed)?.name.clone();
         rows::delete(world, caller, &object, &id).map_err(|refusal| {
             if refusal.code == "NOT_FOUND" {
                 return Refusal::new("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id");
@@ -189,12 +165,10 @@ fn retrieved(world: &World, ask: &Ask, object: &str) -> Result<Answer, Refusal> 
         return Err(Refusal::new("MISSING_ARGUMENT", "fields not specified"));
     }
     let fields = fields.join(",");
-    let records = ids
-        .iter()
-        .map(|id| match rows::read(world, object, id, Some(&fields)) {
-            Err(refusal) if refusal.code != "NOT_FOUND" => Err(refusal),
-            found => Ok(found.unwrap_or_default()),
-        });
+    let records = ids.iter().map(|id| match rows::read(world, object, id, Some(&fields)) {
+        Err(refusal) if refusal.code != "NOT_FOUND" => Err(refusal),
+        found => Ok(found.unwrap_or_default()),
+    });
     let records = records.collect::<Result<Vec<Value>, Refusal>>()?;
     Ok(Answer::json(200, records.into()))
 }
@@ -203,17 +177,11 @@ fn retrieved(world: &World, ask: &Ask, object: &str) -> Result<Answer, Refusal> 
 fn records(world: &World, ask: &Ask) -> Result<(Vec<Fields>, bool), Refusal> {
     let body = ask.json()?;
     let records = body.get("records").and_then(Value::as_array);
-    let records =
-        records.ok_or_else(|| Refusal::new("JSON_PARSER_ERROR", "records is required"))?;
+    let records = records.ok_or_else(|| Refusal::new("JSON_PARSER_ERROR", "records is required"))?;
     few_enough(records.len())?;
-    let records: Vec<Fields> = records
-        .iter()
-        .filter_map(|r| r.as_object().cloned())
-        .collect();
+    let records: Vec<Fields> = records.iter().filter_map(|r| r.as_object().cloned()).collect();
     if world.knobs.unknown_field_fails_request {
-        records
-            .iter()
-            .try_for_each(|record| fields_known(world, record))?;
+        records.iter().try_for_each(|record| fields_known(world, record))?;
     }
     let all_or_none = body.get("allOrNone").and_then(Value::as_bool);
     Ok((records, all_or_none.unwrap_or(false)))
@@ -221,9 +189,7 @@ fn records(world: &World, ask: &Ask) -> Result<(Vec<Fields>, bool), Refusal> {
 
 fn fields_known(world: &World, record: &Fields) -> Result<(), Refusal> {
     let object = world.org.known(type_of(record)?)?;
-    let unknown = record
-        .keys()
-        .find(|name| *name != "attributes" && object.field(name).is_none());
+    let unknown = record.keys().find(|name| *name != "attributes" && object.field(name).is_none());
     match unknown {
         None => Ok(()),
         Some(name) => {
@@ -244,44 +210,27 @@ fn few_enough(count: usize) -> Result<(), Refusal> {
 }
 
 fn type_of(record: &Fields) -> Result<&str, Refusal> {
-    let kind = record
-        .get("attributes")
-        .and_then(|attributes| attributes.get("type"));
+    let kind = record.get("attributes").and_then(|attributes| attributes.get("type"));
     kind.and_then(Value::as_str).ok_or_else(|| {
-        Refusal::new(
-            "INVALID_TYPE",
-            "Cannot determine the type of the record: attributes.type is required",
-        )
+        Refusal::new("INVALID_TYPE", "Cannot determine the type of the record: attributes.type is required")
     })
 }
 
 /// Takes a field out of a record under its name in any case.
 fn take(record: &mut Fields, name: &str) -> Option<String> {
-    let key = record
-        .keys()
-        .find(|key| key.eq_ignore_ascii_case(name))?
-        .clone();
+    let key = record.keys().find(|key| key.eq_ignore_ascii_case(name))?.clone();
     let value = record.remove(&key)?;
-    let text = value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned);
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     (!value.is_null() && !text.is_empty()).then_some(text)
 }
 
 fn listed(text: &str) -> Vec<String> {
-    let parts = text
-        .split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty());
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     parts.map(str::to_owned).collect()
 }
 
 fn texts(body: &Map<String, Value>, name: &str) -> Vec<String> {
-    let list = body
-        .get(name)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
+    let list = body.get(name).and_then(Value::as_array).into_iter().flatten();
     list.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 

@@ -17,13 +17,9 @@ const MOST_HEAVY: usize = 5;
 pub(crate) fn answer(world: &mut World, caller: &Caller, ask: &Ask) -> Result<Answer, Refusal> {
     let body = ask.json()?;
     let requests = body.get("compositeRequest").and_then(Value::as_array);
-    let requests = requests
-        .ok_or_else(|| Refusal::new("JSON_PARSER_ERROR", "compositeRequest is required"))?;
+    let requests = requests.ok_or_else(|| Refusal::new("JSON_PARSER_ERROR", "compositeRequest is required"))?;
     check(requests)?;
-    let all_or_none = body
-        .get("allOrNone")
-        .and_then(Value::as_bool)
-        .unwrap_or(false);
+    let all_or_none = body.get("allOrNone").and_then(Value::as_bool).unwrap_or(false);
     let before = all_or_none.then(|| world.org.clone());
     let mut done = Map::new();
     let mut responses: Vec<Value> = Vec::new();
@@ -40,41 +36,28 @@ pub(crate) fn answer(world: &mut World, caller: &Caller, ask: &Ask) -> Result<An
 fn check(requests: &[Value]) -> Result<(), Refusal> {
     let is_heavy = |request: &&Value| {
         let url = text(request, "url");
-        ["/query", "/composite/", "/search"]
-            .iter()
-            .any(|part| url.contains(part))
+        ["/query", "/composite/", "/search"].iter().any(|part| url.contains(part))
     };
     let heavy = requests.iter().filter(is_heavy).count();
     if requests.len() > MOST || heavy > MOST_HEAVY {
-        let message = format!(
-            "Limit of {MOST} subrequests, {MOST_HEAVY} of them queries or collections, exceeded"
-        );
+        let message = format!("Limit of {MOST} subrequests, {MOST_HEAVY} of them queries or collections, exceeded");
         return Err(Refusal::new("LIMIT_EXCEEDED", message));
     }
-    let nameless = requests
-        .iter()
-        .any(|request| text(request, "referenceId").is_empty());
+    let nameless = requests.iter().any(|request| text(request, "referenceId").is_empty());
     if nameless {
         return Err(Refusal::new("JSON_PARSER_ERROR", "referenceId is required"));
     }
     Ok(())
 }
 
-fn one(
-    world: &mut World,
-    caller: &Caller,
-    request: &Value,
-    done: &mut Map<String, Value>,
-) -> Value {
+fn one(world: &mut World, caller: &Caller, request: &Value, done: &mut Map<String, Value>) -> Value {
     let reference = text(request, "referenceId").to_owned();
     let answer = match resolved(request, done) {
         Ok(request) => subrequest(world, caller, &request),
         Err(refusal) => Answer::refusal(&refusal),
     };
     let headers = answer.headers.iter();
-    let headers: Map<String, Value> = headers
-        .map(|(name, value)| (name.clone(), value.clone().into()))
-        .collect();
+    let headers: Map<String, Value> = headers.map(|(name, value)| (name.clone(), value.clone().into())).collect();
     let status = answer.status;
     let body = answer.value();
     if status < 300 {
@@ -97,10 +80,7 @@ fn subrequest(world: &mut World, caller: &Caller, request: &Value) -> Answer {
     let path = ask.path();
     match path.as_slice() {
         ["services", "data", _, "composite"] | ["services", "data", _, "composite", "batch"] => {
-            Answer::refusal(&Refusal::new(
-                "INVALID_ARGUMENT",
-                "composite requests cannot be nested",
-            ))
+            Answer::refusal(&Refusal::new("INVALID_ARGUMENT", "composite requests cannot be nested"))
         }
         ["services", "data", _version, rest @ ..] => resource(world, caller, &ask, rest),
         _ => Answer::refusal(&Refusal::not_found()),
@@ -118,12 +98,8 @@ fn resolved(request: &Value, done: &Map<String, Value>) -> Result<Value, Refusal
     let Some(map) = request.as_object() else {
         return Ok(request.clone());
     };
-    let pairs = map
-        .iter()
-        .map(|(name, value)| Ok((name.clone(), resolved(value, done)?)));
-    pairs
-        .collect::<Result<Map<_, _>, Refusal>>()
-        .map(Value::Object)
+    let pairs = map.iter().map(|(name, value)| Ok((name.clone(), resolved(value, done)?)));
+    pairs.collect::<Result<Map<_, _>, Refusal>>().map(Value::Object)
 }
 
 fn replace(text: &str, done: &Map<String, Value>) -> Result<String, Refusal> {
@@ -148,20 +124,14 @@ fn look_up(expression: &str, done: &Map<String, Value>) -> Result<String, Refusa
     let pointer = format!("/{}", path.replace('.', "/"));
     let found = done.get(reference).and_then(|body| body.pointer(&pointer));
     let found = found.ok_or_else(|| {
-        let message =
-            format!("Invalid reference specified. No value for {expression} found in {reference}");
+        let message = format!("Invalid reference specified. No value for {expression} found in {reference}");
         Refusal::new("PROCESSING_HALTED", message)
     })?;
-    Ok(found
-        .as_str()
-        .map_or_else(|| found.to_string(), str::to_owned))
+    Ok(found.as_str().map_or_else(|| found.to_string(), str::to_owned))
 }
 
 fn failed(response: &Value) -> bool {
-    response
-        .get("httpStatusCode")
-        .and_then(Value::as_u64)
-        .is_none_or(|status| status >= 300)
+    response.get("httpStatusCode").and_then(Value::as_u64).is_none_or(|status| status >= 300)
 }
 
 fn halt(response: &mut Value) {

@@ -55,15 +55,12 @@ impl Ask {
 
     /// The body as a JSON object.
     pub(crate) fn json(&self) -> Result<Map<String, Value>, Refusal> {
-        let value = serde_json::from_slice(&self.body)
-            .map_err(|error| Refusal::new("JSON_PARSER_ERROR", error.to_string()))?;
+        let value =
+            serde_json::from_slice(&self.body).map_err(|error| Refusal::new("JSON_PARSER_ERROR", error.to_string()))?;
         if let Value::Object(object) = value {
             return Ok(object);
         }
-        Err(Refusal::new(
-            "JSON_PARSER_ERROR",
-            "The HTTP entity body is required to be a JSON object",
-        ))
+        Err(Refusal::new("JSON_PARSER_ERROR", "The HTTP entity body is required to be a JSON object"))
     }
 
     /// Whether the request may change rows.
@@ -99,27 +96,15 @@ pub(crate) enum Body {
 
 impl Answer {
     pub(crate) fn json(status: u16, value: Value) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Body::Json(value),
-        }
+        Self { status, headers: Vec::new(), body: Body::Json(value) }
     }
 
     pub(crate) fn empty(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Body::Empty,
-        }
+        Self { status, headers: Vec::new(), body: Body::Empty }
     }
 
     pub(crate) fn text(status: u16, kind: &'static str, text: impl Into<String>) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Body::Text(kind, text.into()),
-        }
+        Self { status, headers: Vec::new(), body: Body::Text(kind, text.into()) }
     }
 
     pub(crate) fn with(mut self, header: &str, value: impl Into<String>) -> Self {
@@ -190,9 +175,7 @@ fn subrequest_writes(body: &[u8]) -> bool {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let lists = ["compositeRequest", "batchRequests"];
     let requests = lists.iter().filter_map(|list| body.get(list)?.as_array());
-    requests
-        .flatten()
-        .any(|request| request.get("method").and_then(Value::as_str) != Some("GET"))
+    requests.flatten().any(|request| request.get("method").and_then(Value::as_str) != Some("GET"))
 }
 
 #[cfg(test)]
@@ -201,10 +184,7 @@ mod tests {
 
     #[test]
     fn spaces_come_as_plus_or_escaped() {
-        let ask = Ask::new(
-            "get",
-            "/services/data/v60.0/query/?q=SELECT+Id%20FROM%20A&x=%2B",
-        );
+        let ask = Ask::new("get", "/services/data/v60.0/query/?q=SELECT+Id%20FROM%20A&x=%2B");
         assert_eq!(ask.parameter("q"), Some("SELECT Id FROM A"));
         assert_eq!(ask.parameter("x"), Some("+"));
         assert_eq!(ask.path(), ["services", "data", "v60.0", "query"]);

@@ -12,10 +12,7 @@ use super::world::World;
 use crate::sim::org::{flag, text};
 
 /// Audiences that stand for the login hosts.
-const HOSTS: [&str; 2] = [
-    "https://login.salesforce.com",
-    "https://test.salesforce.com",
-];
+const HOSTS: [&str; 2] = ["https://login.salesforce.com", "https://test.salesforce.com"];
 /// An assertion may end at most this many seconds from now.
 const LONGEST: i64 = 180;
 
@@ -76,9 +73,7 @@ fn is_signed(pem: &str, message: &[u8], signature: &[u8]) -> bool {
         return false;
     };
     let mapping = default_provider().signature_verification_algorithms.mapping;
-    let rsa = mapping
-        .iter()
-        .find(|(scheme, _)| *scheme == SignatureScheme::RSA_PKCS1_SHA256);
+    let rsa = mapping.iter().find(|(scheme, _)| *scheme == SignatureScheme::RSA_PKCS1_SHA256);
     rsa.into_iter()
         .flat_map(|(_, algorithms)| *algorithms)
         .any(|algorithm| algorithm.verify_signature(key, message, signature).is_ok())
@@ -101,8 +96,6 @@ fn element(der: &[u8]) -> Option<(&[u8], &[u8])> {
         return rest.split_at_checked(usize::from(first));
     }
     let (length, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-    let length = length.iter().try_fold(0_usize, |sum, byte| {
-        sum.checked_mul(256)?.checked_add(usize::from(*byte))
-    })?;
+    let length = length.iter().try_fold(0_usize, |sum, byte| sum.checked_mul(256)?.checked_add(usize::from(*byte)))?;
     rest.split_at_checked(length)
 }

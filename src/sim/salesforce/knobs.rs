@@ -7,10 +7,7 @@ use crate::sim::sosl::PhoneTokens;
 /// Settings of the pretend org that may change while it runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of its own, and any mix of them is a case to test"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, and any mix of them is a case to test")]
 pub struct Knobs {
     /// Chance of a fault on each data request, 0 to 1.
     pub fault_rate: f64,
@@ -67,16 +64,9 @@ impl Default for Knobs {
             hang_ms: 2_000,
             latency_ms: 0,
             session_ttl_seconds: 7_200,
-            flows: [
-                "client_credentials",
-                "jwt_bearer",
-                "password",
-                "refresh_token",
-                "authorization_code",
-                "soap",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
+            flows: ["client_credentials", "jwt_bearer", "password", "refresh_token", "authorization_code", "soap"]
+                .map(str::to_owned)
+                .to_vec(),
             rotate_refresh_tokens: false,
             pkce_required: false,
             app_not_active: false,
@@ -165,17 +155,10 @@ impl FaultKind {
     /// Whether the fault is about rows being written.
     pub(crate) fn needs_write(self) -> bool {
         match self {
-            Self::LockRow
-            | Self::CommitThenDrop
-            | Self::CommitThenHang
-            | Self::LateCommit
-            | Self::LostRace => true,
-            Self::Http503
-            | Self::Html502
-            | Self::Drop
-            | Self::SessionExpired
-            | Self::RequestLimit
-            | Self::Hang => false,
+            Self::LockRow | Self::CommitThenDrop | Self::CommitThenHang | Self::LateCommit | Self::LostRace => true,
+            Self::Http503 | Self::Html502 | Self::Drop | Self::SessionExpired | Self::RequestLimit | Self::Hang => {
+                false
+            }
         }
     }
 }
@@ -203,13 +186,7 @@ impl Fault {
     /// This fault for the next request that it can hit.
     #[must_use]
     pub fn new(kind: FaultKind) -> Self {
-        Self {
-            kind,
-            count: 1,
-            path: String::new(),
-            rows: 1,
-            ms: 0,
-        }
+        Self { kind, count: 1, path: String::new(), rows: 1, ms: 0 }
     }
 
     /// The same for the next `count` requests.
@@ -221,10 +198,7 @@ impl Fault {
     /// Only for requests whose path holds `path`.
     #[must_use]
     pub fn on(self, path: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            ..self
-        }
+        Self { path: path.to_owned(), ..self }
     }
 
     /// How many rows are locked.

@@ -73,10 +73,7 @@ impl Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Credentials")
-            .field("username", &self.username)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
     }
 }
 
@@ -121,14 +118,9 @@ impl Salesforce {
     pub async fn start(options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
-        let world = new_world(options, address)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        let mut salesforce = Self {
-            world: Arc::new(Mutex::new(world)),
-            address,
-            tasks: JoinSet::new(),
-            open: CancellationToken::new(),
-        };
+        let world = new_world(options, address).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        let mut salesforce =
+            Self { world: Arc::new(Mutex::new(world)), address, tasks: JoinSet::new(), open: CancellationToken::new() };
         salesforce.serve(listener);
         Ok(salesforce)
     }
@@ -269,10 +261,7 @@ impl Salesforce {
 
     fn serve(&mut self, listener: TcpListener) {
         self.open = CancellationToken::new();
-        let door = Door {
-            listener,
-            open: self.open.clone(),
-        };
+        let door = Door { listener, open: self.open.clone() };
         let service = serve::router(self.world.clone());
         let service = service.into_make_service_with_connect_info::<Line>();
         self.tasks.spawn(async move {
@@ -290,10 +279,7 @@ impl Drop for Salesforce {
 
 impl fmt::Debug for Salesforce {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Salesforce")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Salesforce").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -322,12 +308,7 @@ fn new_world(options: Options, address: SocketAddr) -> Result<World, SeedError> 
 }
 
 /// The user that all grants log in as: the seed's own of that Username, or one that is made.
-fn login_user(
-    org: &mut Org,
-    credentials: &Credentials,
-    seed: &Seed,
-    writer: &Writer,
-) -> Result<String, SeedError> {
+fn login_user(org: &mut Org, credentials: &Credentials, seed: &Seed, writer: &Writer) -> Result<String, SeedError> {
     let seeded = seed.has_user(&credentials.username);
     let made = if seeded {
         None
@@ -340,13 +321,10 @@ fn login_user(
     };
     let by = Writer::of(made.as_deref().unwrap_or_default(), writer.now);
     org.fill(seed, &by)?;
-    let known = org.rows("User").find(|row| {
-        text(&row.fields, "Username")
-            .is_some_and(|name| name.eq_ignore_ascii_case(&credentials.username))
-    });
-    let known = known
-        .and_then(|row| text(&row.fields, "Id"))
-        .map(str::to_owned);
+    let known = org
+        .rows("User")
+        .find(|row| text(&row.fields, "Username").is_some_and(|name| name.eq_ignore_ascii_case(&credentials.username)));
+    let known = known.and_then(|row| text(&row.fields, "Id")).map(str::to_owned);
     Ok(made.or(known).unwrap_or_default())
 }
 

@@ -86,11 +86,7 @@ fn granted(world: &mut World, ask: &Ask, form: &[(String, String)]) -> Result<Va
     if !world.knobs.flows.iter().any(|enabled| enabled == flow) {
         // A blocked password flow looks like a wrong password.
         let denial = ("invalid_grant", "authentication failure");
-        return Err(if *flow == "password" {
-            denial
-        } else {
-            unsupported
-        });
+        return Err(if *flow == "password" { denial } else { unsupported });
     }
     match *flow {
         "client_credentials" => Ok(same_token(world, &world.login_user.clone(), flow)),
@@ -110,10 +106,7 @@ fn check_client(world: &World, ask: &Ask, form: &[(String, String)]) -> Result<(
     let basic = basic(ask);
     let (id, given) = match &basic {
         Some((id, secret)) => (id.as_str(), secret.as_str()),
-        None => (
-            find(form, "client_id").unwrap_or_default(),
-            find(form, "client_secret").unwrap_or_default(),
-        ),
+        None => (find(form, "client_id").unwrap_or_default(), find(form, "client_secret").unwrap_or_default()),
     };
     if world.knobs.app_not_active || id != world.credentials.client_id {
         return Err(("invalid_client_id", "client identifier invalid"));
@@ -137,20 +130,15 @@ fn basic(ask: &Ask) -> Option<(String, String)> {
 
 /// The same token again as long as it lives, as real orgs do.
 fn same_token(world: &mut World, user: &str, grant: &str) -> Value {
-    let known = world
-        .sessions
-        .same(user, grant, world.now(), world.session_ttl());
+    let known = world.sessions.same(user, grant, world.now(), world.session_ttl());
     let token = known.unwrap_or_else(|| new_session(world, user, grant, None));
     response(world, user, &token, None)
 }
 
 fn password(world: &mut World, form: &[(String, String)]) -> Result<Value, Denial> {
-    let user = check_password(
-        world,
-        find(form, "username").unwrap_or_default(),
-        find(form, "password").unwrap_or_default(),
-    )
-    .ok_or(("invalid_grant", "authentication failure"))?;
+    let user =
+        check_password(world, find(form, "username").unwrap_or_default(), find(form, "password").unwrap_or_default())
+            .ok_or(("invalid_grant", "authentication failure"))?;
     let token = new_session(world, &user, "password", None);
     Ok(response(world, &user, &token, None))
 }
@@ -190,10 +178,7 @@ fn exchange_code(world: &mut World, form: &[(String, String)]) -> Result<Value, 
     let code = world.sessions.codes.remove(code);
     let code = code.ok_or(("invalid_grant", "invalid authorization code"))?;
     if find(form, "redirect_uri") != Some(code.redirect_uri.as_str()) {
-        return Err((
-            "redirect_uri_mismatch",
-            "redirect_uri must match configuration",
-        ));
+        return Err(("redirect_uri_mismatch", "redirect_uri must match configuration"));
     }
     if let Some(challenge) = &code.challenge {
         let verifier = find(form, "code_verifier");
@@ -215,10 +200,7 @@ fn authorize(world: &mut World, ask: &Ask) -> Answer {
         return denied(("invalid_client_id", "client identifier invalid"));
     }
     if !redirect.starts_with("http") {
-        return denied((
-            "redirect_uri_mismatch",
-            "redirect_uri must match configuration",
-        ));
+        return denied(("redirect_uri_mismatch", "redirect_uri must match configuration"));
     }
     let challenge = ask.parameter("code_challenge").map(str::to_owned);
     let state = encode(&given("state"));
@@ -291,10 +273,7 @@ fn user_info(world: &mut World, ask: &Ask) -> Answer {
             ("family_name", "LastName"),
             ("zoneinfo", "TimeZoneSidKey"),
         ] {
-            map.insert(
-                claim.to_owned(),
-                row.get(field).cloned().unwrap_or_default(),
-            );
+            map.insert(claim.to_owned(), row.get(field).cloned().unwrap_or_default());
         }
     }
     Answer::json(200, info)
@@ -302,9 +281,7 @@ fn user_info(world: &mut World, ask: &Ask) -> Answer {
 
 /// The user of the token in the header, or in `oauth_token` where a client puts it.
 fn signed_in(world: &mut World, ask: &Ask) -> Option<String> {
-    let token = bearer(ask)
-        .or_else(|| ask.parameter("oauth_token"))?
-        .to_owned();
+    let token = bearer(ask).or_else(|| ask.parameter("oauth_token"))?.to_owned();
     let (now, ttl) = (world.now(), world.session_ttl());
     world.sessions.user(&token, now, ttl)
 }
@@ -344,12 +321,7 @@ fn identity_url(world: &World, user: &str) -> String {
 }
 
 /// Makes a session and answers its token: the organization's id, `!`, and what nobody reads.
-pub(crate) fn new_session(
-    world: &mut World,
-    user: &str,
-    grant: &str,
-    refresh: Option<&str>,
-) -> String {
+pub(crate) fn new_session(world: &mut World, user: &str, grant: &str, refresh: Option<&str>) -> String {
     let org = world.org.organization();
     let token = format!("{}!AQ{}", id::short(&org), secret(90));
     let session = Session {
@@ -364,10 +336,7 @@ pub(crate) fn new_session(
 
 fn new_refresh(world: &mut World, user: &str) -> String {
     let token = format!("5Aep861{}", secret(80));
-    let state = Refresh {
-        user: user.to_owned(),
-        replaced_by: None,
-    };
+    let state = Refresh { user: user.to_owned(), replaced_by: None };
     world.sessions.refresh.insert(token.clone(), state);
     token
 }
@@ -392,31 +361,15 @@ fn response(world: &World, user: &str, token: &str, refresh: Option<&str>) -> Va
 fn hmac(key: &str, message: &str) -> String {
     let mut block = [0_u8; 64];
     let hashed = Sha256::digest(key);
-    let key: &[u8] = if key.len() > 64 {
-        &hashed
-    } else {
-        key.as_bytes()
-    };
-    block
-        .iter_mut()
-        .zip(key)
-        .for_each(|(slot, byte)| *slot = *byte);
-    let inner = Sha256::new()
-        .chain_update(block.map(|byte| byte ^ 0x36))
-        .chain_update(message)
-        .finalize();
-    let outer = Sha256::new()
-        .chain_update(block.map(|byte| byte ^ 0x5c))
-        .chain_update(inner)
-        .finalize();
+    let key: &[u8] = if key.len() > 64 { &hashed } else { key.as_bytes() };
+    block.iter_mut().zip(key).for_each(|(slot, byte)| *slot = *byte);
+    let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
+    let outer = Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize();
     STANDARD.encode(outer)
 }
 
 fn denied((error, description): Denial) -> Answer {
-    Answer::json(
-        400,
-        json!({"error": error, "error_description": description}),
-    )
+    Answer::json(400, json!({"error": error, "error_description": description}))
 }
 
 fn encode(text: &str) -> String {
@@ -434,9 +387,7 @@ fn encode(text: &str) -> String {
 
 /// The user's Username, for the SOAP answer.
 pub(crate) fn username(world: &World, user: &str) -> String {
-    text(&user_row(world, user), "Username")
-        .unwrap_or_default()
-        .to_owned()
+    text(&user_row(world, user), "Username").unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -32,11 +32,7 @@ fn record(world: &World, id: &str) -> Answer {
     let object = world.org.object_of_id(id);
     let found = object.and_then(|object| Some((object, world.org.live(&object.name, id)?)));
     let Some((object, row)) = found else {
-        return page(
-            404,
-            "Not found",
-            "<p>The record was deleted or never was.</p>",
-        );
+        return page(404, "Not found", "<p>The record was deleted or never was.</p>");
     };
     let title = format!("{}: {}", object.name, title_of(&row.fields));
     page(200, &title, &table(&row.fields))
@@ -44,18 +40,13 @@ fn record(world: &World, id: &str) -> Answer {
 
 fn title_of(row: &Fields) -> &str {
     let names = ["Name", "Subject", "CaseNumber", "Id"];
-    names
-        .iter()
-        .find_map(|name| text(row, name))
-        .unwrap_or_default()
+    names.iter().find_map(|name| text(row, name)).unwrap_or_default()
 }
 
 fn table(row: &Fields) -> String {
     let shown = row.iter().filter(|(_, value)| !value.is_null());
     let lines = shown.map(|(name, value)| {
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let text = escape(&text);
         let cell = match value.as_str().and_then(id::normal) {
             Some(id) => format!("<a href=\"/lightning/r/{id}/view\">{text}</a>"),
@@ -77,19 +68,12 @@ fn list(world: &World, object: &str) -> String {
     let Some(object) = world.org.object(object) else {
         return String::new();
     };
-    let rows: Vec<&Fields> = world
-        .org
-        .rows(&object.name)
-        .filter(|row| !row.is_deleted())
-        .map(|row| &row.fields)
-        .collect();
+    let rows: Vec<&Fields> =
+        world.org.rows(&object.name).filter(|row| !row.is_deleted()).map(|row| &row.fields).collect();
     let items = rows.iter().rev().take(200).map(|row| {
         let id = text(row, "Id").unwrap_or_default();
         let title = escape(title_of(row));
-        format!(
-            "<li><a href=\"/lightning/r/{}/{id}/view\">{title}</a></li>",
-            object.name
-        )
+        format!("<li><a href=\"/lightning/r/{}/{id}/view\">{title}</a></li>", object.name)
     });
     format!("<ul>{}</ul>", items.collect::<String>())
 }

@@ -24,19 +24,10 @@ pub(crate) struct OpenQuery {
 }
 
 /// Runs a query and answers its first page.
-pub(crate) fn first_page(
-    world: &mut World,
-    caller: &Caller,
-    ask: &Ask,
-    all: bool,
-) -> Result<Answer, Refusal> {
+pub(crate) fn first_page(world: &mut World, caller: &Caller, ask: &Ask, all: bool) -> Result<Answer, Refusal> {
     let source = ask.parameter("q").unwrap_or_default();
     if source.trim().is_empty() {
-        return Err(soql::token::malformed(
-            source,
-            0,
-            "unexpected token: '<EOF>'",
-        ));
+        return Err(soql::token::malformed(source, 0, "unexpected token: '<EOF>'"));
     }
     let query = soql::parse::query(source)?;
     let found = soql::run(&world.org, &query, &world.clock(&caller.user), all)?;
@@ -44,11 +35,7 @@ pub(crate) fn first_page(
     if found.records.len() <= size {
         return Ok(Answer::json(200, last_page(found.total, &found.records)));
     }
-    let open = OpenQuery {
-        locator: new_locator(world),
-        records: found.records,
-        size,
-    };
+    let open = OpenQuery { locator: new_locator(world), records: found.records, size };
     let page = page(caller, &open, 0);
     if world.pages.len() >= OPEN_QUERIES {
         world.pages.remove(0);
@@ -58,18 +45,12 @@ pub(crate) fn first_page(
 }
 
 /// Answers the page that a locator such as `01g…-2000` names.
-pub(crate) fn next_page(
-    world: &mut World,
-    caller: &Caller,
-    locator: &str,
-) -> Result<Answer, Refusal> {
+pub(crate) fn next_page(world: &mut World, caller: &Caller, locator: &str) -> Result<Answer, Refusal> {
     let unknown = || Refusal::new("INVALID_QUERY_LOCATOR", "invalid query locator");
     let (name, from) = locator.rsplit_once('-').ok_or_else(unknown)?;
     let from: usize = from.parse().map_err(|_| unknown())?;
     let open = world.pages.iter().find(|open| open.locator == name);
-    let open = open
-        .filter(|open| from <= open.records.len())
-        .ok_or_else(unknown)?;
+    let open = open.filter(|open| from <= open.records.len()).ok_or_else(unknown)?;
     Ok(Answer::json(200, page(caller, open, from)))
 }
 
@@ -92,13 +73,8 @@ fn last_page(total: usize, records: &[Value]) -> Value {
 fn page_size(world: &World, ask: &Ask) -> usize {
     let most = world.knobs.page_size.max(1);
     let options = ask.header("sforce-query-options").unwrap_or_default();
-    let asked = options.split([',', ';']).find_map(|option| {
-        option
-            .trim()
-            .strip_prefix("batchSize=")?
-            .parse::<usize>()
-            .ok()
-    });
+    let asked =
+        options.split([',', ';']).find_map(|option| option.trim().strip_prefix("batchSize=")?.parse::<usize>().ok());
     asked.map_or(most, |size| size.max(200).min(most))
 }
 

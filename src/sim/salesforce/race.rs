@@ -15,8 +15,7 @@ pub(crate) fn lost(mut answer: Answer) -> Answer {
     }
     for row in value.as_array_mut().into_iter().flatten() {
         if let Some(refusal) = taken(row) {
-            let error =
-                json!({"statusCode": refusal.code, "message": refusal.message, "fields": []});
+            let error = json!({"statusCode": refusal.code, "message": refusal.message, "fields": []});
             *row = json!({"success": false, "errors": [error]});
         }
     }
@@ -27,7 +26,6 @@ pub(crate) fn lost(mut answer: Answer) -> Answer {
 fn taken(result: &Value) -> Option<Refusal> {
     let created = result.get("created")?.as_bool()?;
     let id = id::short(result.get("id")?.as_str()?);
-    let message =
-        format!("duplicate value found: <unknown> duplicates value on record with id: {id}");
+    let message = format!("duplicate value found: <unknown> duplicates value on record with id: {id}");
     created.then(|| Refusal::new("DUPLICATE_VALUE", message))
 }

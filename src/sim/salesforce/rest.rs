@@ -54,12 +54,7 @@ pub(crate) fn resource(world: &mut World, caller: &Caller, ask: &Ask, rest: &[&s
     answer
 }
 
-fn dispatch(
-    world: &mut World,
-    caller: &Caller,
-    ask: &Ask,
-    rest: &[&str],
-) -> Result<Answer, Refusal> {
+fn dispatch(world: &mut World, caller: &Caller, ask: &Ask, rest: &[&str]) -> Result<Answer, Refusal> {
     match (ask.method.as_str(), rest) {
         ("GET", []) => Ok(Answer::json(200, resources(&caller.base()))),
         ("GET", ["limits"]) => Ok(limits::answer(world)),
@@ -71,22 +66,17 @@ fn dispatch(
         ("POST", ["composite"]) => composite::answer(world, caller, ask),
         ("POST", ["composite", "batch"]) => batch::answer(world, caller, ask),
         (_, ["composite", "sobjects", rest @ ..]) => collections::answer(world, caller, ask, rest),
-        (_, ["sobjects", object, field, value]) => {
-            upsert::answer(world, caller, ask, (object, field, value))
-        }
+        (_, ["sobjects", object, field, value]) => upsert::answer(world, caller, ask, (object, field, value)),
         (_, ["sobjects", rest @ ..]) => sobjects::answer(world, caller, ask, rest),
         ("GET", _) => Err(Refusal::not_found()),
-        (_, ["query" | "queryAll" | "search" | "limits" | "composite", ..]) => {
-            Err(not_allowed(&ask.method))
-        }
+        (_, ["query" | "queryAll" | "search" | "limits" | "composite", ..]) => Err(not_allowed(&ask.method)),
         _ => Err(Refusal::not_found()),
     }
 }
 
 /// What a method that a resource does not have gets.
 pub(crate) fn not_allowed(method: &str) -> Refusal {
-    let message =
-        format!("HTTP Method '{method}' not allowed. Allowed are GET,HEAD,POST,PATCH,DELETE");
+    let message = format!("HTTP Method '{method}' not allowed. Allowed are GET,HEAD,POST,PATCH,DELETE");
     Refusal::new("METHOD_NOT_ALLOWED", message)
 }
 
@@ -125,10 +115,7 @@ fn admitted(world: &mut World, ask: &Ask, version: &str) -> Result<Caller, Refus
     }
     let (now, ttl) = (world.now(), world.session_ttl());
     let token = bearer(ask).ok_or_else(no_session)?;
-    let user = world
-        .sessions
-        .user(token, now, ttl)
-        .ok_or_else(no_session)?;
+    let user = world.sessions.user(token, now, ttl).ok_or_else(no_session)?;
     if world.counts.api_calls >= world.knobs.daily_limit {
         return Err(over_limit());
     }
@@ -162,15 +149,7 @@ fn label(version: u32) -> String {
 }
 
 fn resources(base: &str) -> Value {
-    let names = [
-        "composite",
-        "limits",
-        "parameterizedSearch",
-        "query",
-        "queryAll",
-        "search",
-        "sobjects",
-    ];
+    let names = ["composite", "limits", "parameterizedSearch", "query", "queryAll", "search", "sobjects"];
     let entries = names.map(|name| (name.to_owned(), Value::from(format!("{base}/{name}"))));
     Value::Object(entries.into_iter().collect())
 }

@@ -12,12 +12,7 @@ use crate::sim::{
 };
 
 /// Creates a row and answers its id.
-pub(crate) fn create(
-    world: &mut World,
-    caller: &Caller,
-    object: &str,
-    body: &Fields,
-) -> Result<String, Refusal> {
+pub(crate) fn create(world: &mut World, caller: &Caller, object: &str, body: &Fields) -> Result<String, Refusal> {
     let object = world.org.known(object)?;
     world.may_write(&object.name)?;
     let writer = world.writer(&caller.user);
@@ -25,13 +20,7 @@ pub(crate) fn create(
 }
 
 /// Changes a row.
-pub(crate) fn update(
-    world: &mut World,
-    caller: &Caller,
-    object: &str,
-    id: &str,
-    body: &Fields,
-) -> Result<(), Refusal> {
+pub(crate) fn update(world: &mut World, caller: &Caller, object: &str, id: &str, body: &Fields) -> Result<(), Refusal> {
     let object = world.org.known(object)?;
     world.may_write(&object.name)?;
     let writer = world.writer(&caller.user);
@@ -39,12 +28,7 @@ pub(crate) fn update(
 }
 
 /// Moves a row to the recycle bin.
-pub(crate) fn delete(
-    world: &mut World,
-    caller: &Caller,
-    object: &str,
-    id: &str,
-) -> Result<(), Refusal> {
+pub(crate) fn delete(world: &mut World, caller: &Caller, object: &str, id: &str) -> Result<(), Refusal> {
     let object = world.org.known(object)?;
     world.may_write(&object.name)?;
     let writer = world.writer(&caller.user);
@@ -86,45 +70,26 @@ pub(crate) fn upsert(
 }
 
 /// The canonical names of an object and of its external id field.
-pub(crate) fn external_field(
-    world: &World,
-    object: &str,
-    field: &str,
-) -> Result<(String, String), Refusal> {
+pub(crate) fn external_field(world: &World, object: &str, field: &str) -> Result<(String, String), Refusal> {
     let object = world.org.object(object).ok_or_else(Refusal::not_found)?;
-    let known = object
-        .field(field)
-        .filter(|field| matches!(field.kind, Kind::External { .. }));
+    let known = object.field(field).filter(|field| matches!(field.kind, Kind::External { .. }));
     let Some(known) = known else {
-        let message =
-            format!("Provided external ID field does not exist or is not accessible: {field}");
+        let message = format!("Provided external ID field does not exist or is not accessible: {field}");
         return Err(Refusal::new("NOT_FOUND", message));
     };
     Ok((object.name.clone(), known.name.clone()))
 }
 
 /// A live row as a record: all fields, or those that `fields` names.
-pub(crate) fn read(
-    world: &World,
-    object: &str,
-    id: &str,
-    fields: Option<&str>,
-) -> Result<Value, Refusal> {
+pub(crate) fn read(world: &World, object: &str, id: &str, fields: Option<&str>) -> Result<Value, Refusal> {
     let object = world.org.object(object).ok_or_else(Refusal::not_found)?;
-    let row = world
-        .org
-        .live(&object.name, id)
-        .ok_or_else(Refusal::not_found)?;
+    let row = world.org.live(&object.name, id).ok_or_else(Refusal::not_found)?;
     let items = match fields {
         None => vec![Item::Everything],
         Some(names) => names.split(',').map(|name| item(name.trim())).collect(),
     };
-    let query = Query {
-        source: fields.unwrap_or_default().to_owned(),
-        items,
-        object: object.name.clone(),
-        ..Query::default()
-    };
+    let query =
+        Query { source: fields.unwrap_or_default().to_owned(), items, object: object.name.clone(), ..Query::default() };
     let shape = Shape::of(&world.org, object, &query)?;
     let mut record = shape.record(&world.org, &row.fields);
     if let (Some(id), Some(map)) = (row.fields.get("Id"), record.as_object_mut()) {
@@ -141,9 +106,7 @@ pub(crate) fn saved(id: &str) -> Map<String, Value> {
 
 /// The record URLs that a 300 answers with.
 pub(crate) fn urls(caller: &Caller, object: &str, ids: &[String]) -> Value {
-    let urls = ids
-        .iter()
-        .map(|id| Value::from(format!("{}/sobjects/{object}/{id}", caller.base())));
+    let urls = ids.iter().map(|id| Value::from(format!("{}/sobjects/{object}/{id}", caller.base())));
     urls.collect::<Vec<_>>().into()
 }
 
@@ -153,8 +116,5 @@ pub(crate) fn wanted(ask: &Ask) -> Option<&str> {
 }
 
 fn item(name: &str) -> Item {
-    Item::Field(Path {
-        text: name.to_owned(),
-        at: 0,
-    })
+    Item::Field(Path { text: name.to_owned(), at: 0 })
 }

@@ -23,16 +23,8 @@ pub(crate) fn sosl(world: &mut World, caller: &Caller, ask: &Ask) -> Result<Answ
 }
 
 /// `parameterizedSearch` with a JSON body or query parameters.
-pub(crate) fn parameterized(
-    world: &mut World,
-    caller: &Caller,
-    ask: &Ask,
-) -> Result<Answer, Refusal> {
-    let body = if ask.method == "POST" {
-        ask.json()?
-    } else {
-        from_parameters(ask)
-    };
+pub(crate) fn parameterized(world: &mut World, caller: &Caller, ask: &Ask) -> Result<Answer, Refusal> {
+    let body = if ask.method == "POST" { ask.json()? } else { from_parameters(ask) };
     let text = body.get("q").and_then(Value::as_str).unwrap_or_default();
     let mut returning = Vec::new();
     let objects = body.get("sobjects").and_then(Value::as_array);
@@ -49,33 +41,17 @@ pub(crate) fn parameterized(
 }
 
 fn answer(world: &World, caller: &Caller, search: &Search) -> Result<Answer, Refusal> {
-    let records = sosl::run(
-        &world.org,
-        search,
-        world.index(),
-        &world.clock(&caller.user),
-    )?;
-    let body = if caller.version >= NAMED_SINCE {
-        json!({"searchRecords": records})
-    } else {
-        records.into()
-    };
+    let records = sosl::run(&world.org, search, world.index(), &world.clock(&caller.user))?;
+    let body = if caller.version >= NAMED_SINCE { json!({"searchRecords": records}) } else { records.into() };
     Ok(Answer::json(200, body))
 }
 
 fn one_object(object: &Value, body: &Map<String, Value>) -> Result<parse::Query, Refusal> {
-    let name = object
-        .get("name")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let name = object.get("name").and_then(Value::as_str).unwrap_or_default();
     let fields = object.get("fields").or_else(|| body.get("fields"));
     let fields = fields.and_then(Value::as_array).into_iter().flatten();
     let fields: Vec<&str> = fields.filter_map(Value::as_str).collect();
-    let mut query = if fields.is_empty() {
-        sosl::ids_of(name)
-    } else {
-        parse::returning(name, &fields.join(","))?
-    };
+    let mut query = if fields.is_empty() { sosl::ids_of(name) } else { parse::returning(name, &fields.join(","))? };
     query.limit = whole(object.get("limit")).or_else(|| whole(body.get("defaultLimit")));
     if let Some(condition) = object.get("where").and_then(Value::as_str) {
         query.condition = Some(parse::condition(condition)?);

@@ -47,11 +47,7 @@ pub(crate) fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
     world
 }
 
-async fn handle(
-    State(world): State<Shared>,
-    ConnectInfo(line): ConnectInfo<Line>,
-    request: Request,
-) -> Response {
+async fn handle(State(world): State<Shared>, ConnectInfo(line): ConnectInfo<Line>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let Ok(body) = to_bytes(body, LARGEST_BODY).await else {
         return wire(Answer::text(413, "text/plain", "request body too large"));
@@ -59,21 +55,14 @@ async fn handle(
     let mut ask = ask(head.method.as_str(), &head.uri, &head.headers);
     ask.body = body.into();
     if head.uri.to_string().len() > LONGEST_URI {
-        return wire(Answer::refusal(&Refusal::new(
-            "URI_TOO_LONG",
-            "URI too long",
-        )));
+        return wire(Answer::refusal(&Refusal::new("URI_TOO_LONG", "URI too long")));
     }
     wire(respond(&world, &line, &ask).await)
 }
 
 async fn respond(world: &Shared, line: &Line, ask: &Ask) -> Answer {
     if ask.path().first() == Some(&"sandbox") {
-        return admin::answer(
-            &mut lock(world),
-            ask,
-            ask.path().get(1..).unwrap_or_default(),
-        );
+        return admin::answer(&mut lock(world), ask, ask.path().get(1..).unwrap_or_default());
     }
     let (latency, fault, refuse) = {
         let mut world = lock(world);

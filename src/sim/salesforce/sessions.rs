@@ -42,12 +42,7 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     /// The user of a token that is alive; use renews it.
-    pub(crate) fn user(
-        &mut self,
-        token: &str,
-        now: Timestamp,
-        ttl: SignedDuration,
-    ) -> Option<String> {
+    pub(crate) fn user(&mut self, token: &str, now: Timestamp, ttl: SignedDuration) -> Option<String> {
         let session = self.live.get_mut(token)?;
         if now.duration_since(session.last_used) >= ttl {
             self.live.remove(token);
@@ -58,17 +53,9 @@ impl Sessions {
     }
 
     /// A live token of this user and grant.
-    pub(crate) fn same(
-        &self,
-        user: &str,
-        grant: &str,
-        now: Timestamp,
-        ttl: SignedDuration,
-    ) -> Option<String> {
+    pub(crate) fn same(&self, user: &str, grant: &str, now: Timestamp, ttl: SignedDuration) -> Option<String> {
         let found = self.live.iter().find(|(_, session)| {
-            session.user == user
-                && session.grant == grant
-                && now.duration_since(session.last_used) < ttl
+            session.user == user && session.grant == grant && now.duration_since(session.last_used) < ttl
         });
         found.map(|(token, _)| token.clone())
     }
@@ -77,8 +64,7 @@ impl Sessions {
     pub(crate) fn revoke(&mut self, token: &str) -> bool {
         let was_refresh = self.refresh.remove(token).is_some();
         if was_refresh {
-            self.live
-                .retain(|_, session| session.refresh.as_deref() != Some(token));
+            self.live.retain(|_, session| session.refresh.as_deref() != Some(token));
         }
         self.live.remove(token).is_some() || was_refresh
     }

@@ -15,24 +15,17 @@ pub(crate) fn answer(world: &mut World, ask: &Ask, version: &str) -> Answer {
     if body.contains("logout") {
         return envelope(200, "<logoutResponse/>");
     }
-    let number = version
-        .split('.')
-        .next()
-        .and_then(|major| major.parse::<u32>().ok());
+    let number = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     if number.is_none_or(|number| number > LAST) {
-        return fault(
-            "UNSUPPORTED_API_VERSION",
-            "login() is not available in this API version",
-        );
+        return fault("UNSUPPORTED_API_VERSION", "login() is not available in this API version");
     }
     let enabled = world.knobs.flows.iter().any(|flow| flow == "soap");
     let (name, password) = (element(&body, "username"), element(&body, "password"));
     match check_password(world, &name, &password).filter(|_| enabled) {
         Some(user) => signed_in(world, &user, version),
-        None => fault(
-            "INVALID_LOGIN",
-            "INVALID_LOGIN: Invalid username, password, security token; or user locked out.",
-        ),
+        None => {
+            fault("INVALID_LOGIN", "INVALID_LOGIN: Invalid username, password, security token; or user locked out.")
+        }
     }
 }
 
@@ -80,28 +73,12 @@ fn element(body: &str, name: &str) -> String {
     let open = format!("{name}>");
     let text = body.split_once(&open).map_or("", |(_, rest)| rest);
     let text = text.split_once("</").map_or("", |(text, _)| text);
-    let pairs = [
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&apos;", "'"),
-        ("&#39;", "'"),
-        ("&amp;", "&"),
-    ];
-    pairs
-        .iter()
-        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    let pairs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")];
+    pairs.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 /// Text for XML and HTML.
 pub(crate) fn escape(text: &str) -> String {
-    let pairs = [
-        ("&", "&amp;"),
-        ("<", "&lt;"),
-        (">", "&gt;"),
-        ("\"", "&quot;"),
-    ];
-    pairs
-        .iter()
-        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    let pairs = [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&quot;")];
+    pairs.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }

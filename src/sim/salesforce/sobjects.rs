@@ -12,12 +12,7 @@ use super::{
 use crate::sim::org::{Refusal, describe, text, time};
 
 /// Answers `sobjects`, `sobjects/Object`, `sobjects/Object/describe|updated|deleted` and `sobjects/Object/Id`.
-pub(crate) fn answer(
-    world: &mut World,
-    caller: &Caller,
-    ask: &Ask,
-    rest: &[&str],
-) -> Result<Answer, Refusal> {
+pub(crate) fn answer(world: &mut World, caller: &Caller, ask: &Ask, rest: &[&str]) -> Result<Answer, Refusal> {
     match (ask.method.as_str(), rest) {
         ("GET", []) => Ok(Answer::json(200, everything(world, caller))),
         ("GET", [object]) => described(world, caller, object, true),
@@ -55,19 +50,12 @@ fn created(world: &mut World, caller: &Caller, ask: &Ask, object: &str) -> Resul
 /// An object that is not there is a path that is not there.
 fn known_object(world: &World, object: &str) -> Result<(), Refusal> {
     let known = world.org.object(object).is_some();
-    if known {
-        Ok(())
-    } else {
-        Err(Refusal::not_found())
-    }
+    if known { Ok(()) } else { Err(Refusal::not_found()) }
 }
 
 fn everything(world: &World, caller: &Caller) -> Value {
     let base = caller.base();
-    let objects = world
-        .org
-        .objects()
-        .map(|object| describe::brief(object, &base));
+    let objects = world.org.objects().map(|object| describe::brief(object, &base));
     json!({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": objects.collect::<Vec<_>>()})
 }
 
@@ -86,43 +74,26 @@ fn updated(world: &World, ask: &Ask, object: &str) -> Result<Answer, Refusal> {
     let changed = changed(world, ask, object, false)?;
     let ids: Vec<String> = changed.into_iter().map(|(id, _)| id).collect();
     let covered = time::write(world.now());
-    Ok(Answer::json(
-        200,
-        json!({"ids": ids, "latestDateCovered": covered}),
-    ))
+    Ok(Answer::json(200, json!({"ids": ids, "latestDateCovered": covered})))
 }
 
 fn deleted(world: &World, ask: &Ask, object: &str) -> Result<Answer, Refusal> {
     let changed = changed(world, ask, object, true)?;
     let records = changed.into_iter();
-    let records: Vec<Value> = records
-        .map(|(id, at)| json!({"id": id, "deletedDate": time::write(at)}))
-        .collect();
+    let records: Vec<Value> = records.map(|(id, at)| json!({"id": id, "deletedDate": time::write(at)})).collect();
     let now = time::write(world.now());
     let first = time::write(Timestamp::UNIX_EPOCH);
-    Ok(Answer::json(
-        200,
-        json!({"deletedRecords": records, "earliestDateAvailable": first, "latestDateCovered": now}),
-    ))
+    Ok(Answer::json(200, json!({"deletedRecords": records, "earliestDateAvailable": first, "latestDateCovered": now})))
 }
 
 /// Ids and times of the rows that were last written in the asked span.
-fn changed(
-    world: &World,
-    ask: &Ask,
-    object: &str,
-    deleted: bool,
-) -> Result<Vec<(String, Timestamp)>, Refusal> {
+fn changed(world: &World, ask: &Ask, object: &str, deleted: bool) -> Result<Vec<(String, Timestamp)>, Refusal> {
     let object = world.org.object(object).ok_or_else(Refusal::not_found)?;
     let bound = |name: &str| {
         // A client that does not escape the offset's plus sign is understood all the same.
         let text = ask.parameter(name).unwrap_or_default().replace(' ', "+");
-        time::read(&text).ok_or_else(|| {
-            Refusal::new(
-                "INVALID_REPLICATION_DATE",
-                format!("{name} is missing or no date"),
-            )
-        })
+        time::read(&text)
+            .ok_or_else(|| Refusal::new("INVALID_REPLICATION_DATE", format!("{name} is missing or no date")))
     };
     let (start, end) = (bound("start")?, bound("end")?);
     let rows = world

@@ -41,13 +41,7 @@ pub(crate) fn answer(
     }
 }
 
-fn by_id(
-    world: &mut World,
-    caller: &Caller,
-    ask: &Ask,
-    object: &str,
-    id: &str,
-) -> Result<Answer, Refusal> {
+fn by_id(world: &mut World, caller: &Caller, ask: &Ask, object: &str, id: &str) -> Result<Answer, Refusal> {
     match ask.method.as_str() {
         "GET" => rows::read(world, object, id, rows::wanted(ask)).map(|row| Answer::json(200, row)),
         "PATCH" => {
@@ -58,12 +52,7 @@ fn by_id(
     }
 }
 
-fn upsert(
-    world: &mut World,
-    caller: &Caller,
-    ask: &Ask,
-    key: (&str, &str, &str),
-) -> Result<Answer, Refusal> {
+fn upsert(world: &mut World, caller: &Caller, ask: &Ask, key: (&str, &str, &str)) -> Result<Answer, Refusal> {
     let (object, field, _) = key;
     let body = ask.json()?;
     let (name, known) = rows::external_field(world, object, field)?;
@@ -72,16 +61,14 @@ fn upsert(
         return Err(Refusal::new("INVALID_FIELD", message));
     }
     let update_only = ask.parameter("updateOnly") == Some("true");
-    Ok(
-        match rows::upsert(world, caller, key, &body, update_only)? {
-            Upserted::Created(id) => {
-                let location = format!("{}/sobjects/{name}/{id}", caller.base());
-                Answer::json(201, with_created(caller, &id, true)).with("Location", location)
-            }
-            Upserted::Updated(id) => updated(caller, &id),
-            Upserted::Several(ids) => Answer::json(300, rows::urls(caller, &name, &ids)),
-        },
-    )
+    Ok(match rows::upsert(world, caller, key, &body, update_only)? {
+        Upserted::Created(id) => {
+            let location = format!("{}/sobjects/{name}/{id}", caller.base());
+            Answer::json(201, with_created(caller, &id, true)).with("Location", location)
+        }
+        Upserted::Updated(id) => updated(caller, &id),
+        Upserted::Several(ids) => Answer::json(300, rows::urls(caller, &name, &ids)),
+    })
 }
 
 fn updated(caller: &Caller, id: &str) -> Answer {

@@ -68,17 +68,11 @@ impl World {
         let zone = self.org.row("User", user);
         let zone = zone.and_then(|row| text(&row.fields, "TimeZoneSidKey"));
         let zone = zone.and_then(|name| TimeZone::get(name).ok());
-        Clock {
-            now: self.now(),
-            zone: zone.unwrap_or(TimeZone::UTC),
-        }
+        Clock { now: self.now(), zone: zone.unwrap_or(TimeZone::UTC) }
     }
 
     pub(crate) fn index(&self) -> Index {
-        Index {
-            tokens: self.knobs.phone_tokens,
-            lag: SignedDuration::from_secs(self.knobs.search_lag_seconds),
-        }
+        Index { tokens: self.knobs.phone_tokens, lag: SignedDuration::from_secs(self.knobs.search_lag_seconds) }
     }
 
     /// Takes new knobs and what follows from them.
@@ -88,9 +82,8 @@ impl World {
         }
         if !knobs.task_statuses.is_empty() && knobs.task_statuses != self.knobs.task_statuses {
             let statuses = knobs.task_statuses.iter();
-            let statuses: Vec<_> = statuses
-                .map(|status| (status.label.clone(), status.closed, status.default))
-                .collect();
+            let statuses: Vec<_> =
+                statuses.map(|status| (status.label.clone(), status.closed, status.default)).collect();
             self.org.set_task_statuses(&statuses);
         }
         self.knobs = knobs;
@@ -112,10 +105,7 @@ impl World {
             ));
         }
         if object == "Task" && !self.knobs.task_validation.is_empty() {
-            return Err(Refusal::new(
-                "FIELD_CUSTOM_VALIDATION_EXCEPTION",
-                self.knobs.task_validation.clone(),
-            ));
+            return Err(Refusal::new("FIELD_CUSTOM_VALIDATION_EXCEPTION", self.knobs.task_validation.clone()));
         }
         Ok(())
     }
@@ -149,10 +139,7 @@ impl World {
         if !is_data || self.knobs.fault_rate <= 0.0 || self.chance.f64() >= self.knobs.fault_rate {
             return None;
         }
-        let kind = *self
-            .knobs
-            .fault_kinds
-            .get(self.chance.usize(..self.knobs.fault_kinds.len().max(1)))?;
+        let kind = *self.knobs.fault_kinds.get(self.chance.usize(..self.knobs.fault_kinds.len().max(1)))?;
         let fits = !kind.needs_write() || ask.writes();
         fits.then(|| Fault::new(kind).for_ms(self.knobs.hang_ms))
     }
@@ -169,16 +156,9 @@ impl World {
         let path: Vec<&str> = ask.path();
         let shown: Vec<&str> = match path.as_slice() {
             ["services", "data", version, rest @ ..] => {
-                let kept = if rest.first() == Some(&"sobjects") {
-                    2
-                } else {
-                    3
-                };
+                let kept = if rest.first() == Some(&"sobjects") { 2 } else { 3 };
                 let rest = rest.iter().take(kept).copied();
-                ["services", "data", version]
-                    .into_iter()
-                    .chain(rest)
-                    .collect()
+                ["services", "data", version].into_iter().chain(rest).collect()
             }
             other => other.iter().take(3).copied().collect(),
         };

@@ -53,23 +53,14 @@ pub(crate) fn leaf(row: &Fields, field: &Field) -> Value {
 }
 
 /// The row that an id field points at, with its object; deleted parents are shown, as Salesforce does.
-pub(crate) fn parent<'a>(
-    org: &'a Org,
-    row: &Fields,
-    field: &str,
-) -> Option<(&'a Object, &'a Fields)> {
+pub(crate) fn parent<'a>(org: &'a Org, row: &Fields, field: &str) -> Option<(&'a Object, &'a Fields)> {
     let id = text(row, field)?;
     let object = org.object_of_id(id)?;
     Some((object, &org.row(&object.name, id)?.fields))
 }
 
 /// Finds every step of `path` from `object`.
-pub(crate) fn bind(
-    org: &Org,
-    object: &Object,
-    path: &Path,
-    source: &str,
-) -> Result<Bound, Refusal> {
+pub(crate) fn bind(org: &Org, object: &Object, path: &Path, source: &str) -> Result<Bound, Refusal> {
     let mut names: Vec<&str> = path.text.split('.').collect();
     // `Contact.Phone` in a query on Contact names the object itself.
     if let [first, _, ..] = names.as_slice()
@@ -88,16 +79,10 @@ pub(crate) fn bind(
         let Some((field, targets, relation)) = field.and_then(targets_of) else {
             return Err(no_relation(relation, path.at, source));
         };
-        links.push(Link {
-            field: field.name.clone(),
-            relation: relation.to_owned(),
-        });
+        links.push(Link { field: field.name.clone(), relation: relation.to_owned() });
         reached = targets.iter().filter_map(|name| org.object(name)).collect();
     }
-    let found = reached
-        .iter()
-        .find_map(|object| object.field(last))
-        .cloned();
+    let found = reached.iter().find_map(|object| object.field(last)).cloned();
     let leaf = found.or_else(|| type_of_parent(last, &links));
     let at = reached.first().copied().unwrap_or(object);
     let leaf = leaf.ok_or_else(|| no_column(at, last, path.at, source))?;

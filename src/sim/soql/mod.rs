@@ -43,13 +43,9 @@ pub(crate) fn run(org: &Org, query: &Query, clock: &Clock, all: bool) -> Result<
     let object = org.known(&query.object).map_err(|_| no_object(query))?;
     let test = condition(org, &object, query, clock)?;
     let virtual_rows = access_rows(&object, query);
-    let stored = org
-        .rows(&object.name)
-        .filter(|row| all || !row.is_deleted());
+    let stored = org.rows(&object.name).filter(|row| all || !row.is_deleted());
     let rows = stored.map(|row| &row.fields).chain(&virtual_rows);
-    let rows: Vec<&Fields> = rows
-        .filter(|row| test.as_ref().is_none_or(|test| test.holds(org, row)))
-        .collect();
+    let rows: Vec<&Fields> = rows.filter(|row| test.as_ref().is_none_or(|test| test.holds(org, row))).collect();
     let rows = arrange(org, &object, query, rows)?;
     answer(org, &object, query, &rows)
 }
@@ -62,10 +58,7 @@ pub(crate) fn arrange<'a>(
     mut rows: Vec<&'a Fields>,
 ) -> Result<Vec<&'a Fields>, Refusal> {
     if query.offset > 2000 {
-        return Err(Refusal::new(
-            "NUMBER_OUTSIDE_VALID_RANGE",
-            "Maximum SOQL offset allowed is 2000",
-        ));
+        return Err(Refusal::new("NUMBER_OUTSIDE_VALID_RANGE", "Maximum SOQL offset allowed is 2000"));
     }
     let mut keys = Vec::new();
     for order in &query.order {
@@ -85,17 +78,8 @@ pub(crate) fn arrange<'a>(
 }
 
 /// The condition of a query, ready to be asked.
-pub(crate) fn condition(
-    org: &Org,
-    object: &Object,
-    query: &Query,
-    clock: &Clock,
-) -> Result<Option<Test>, Refusal> {
-    query
-        .condition
-        .as_ref()
-        .map(|condition| prepare(org, object, condition, &query.source, clock))
-        .transpose()
+pub(crate) fn condition(org: &Org, object: &Object, query: &Query, clock: &Clock) -> Result<Option<Test>, Refusal> {
+    query.condition.as_ref().map(|condition| prepare(org, object, condition, &query.source, clock)).transpose()
 }
 
 impl Shape {
@@ -106,19 +90,13 @@ impl Shape {
             match item {
                 Item::Field(path) => fields.push(bind(org, object, path, &query.source)?),
                 Item::Everything => {
-                    let all = object.fields.iter().map(|leaf| Bound {
-                        links: Vec::new(),
-                        leaf: leaf.clone(),
-                    });
+                    let all = object.fields.iter().map(|leaf| Bound { links: Vec::new(), leaf: leaf.clone() });
                     fields.extend(all);
                 }
                 Item::CountAll | Item::Aggregate(..) => return Err(mixed(query)),
             }
         }
-        Ok(Self {
-            object: object.name.clone(),
-            fields,
-        })
+        Ok(Self { object: object.name.clone(), fields })
     }
 
     /// A record with its attributes, its fields, and its parents as nested records.
@@ -161,33 +139,18 @@ fn attributes(object: &str, row: &Fields) -> Value {
 
 fn answer(org: &Org, object: &Object, query: &Query, rows: &[&Fields]) -> Result<Found, Refusal> {
     if query.items == [Item::CountAll] {
-        return Ok(Found {
-            total: rows.len(),
-            records: Vec::new(),
-        });
+        return Ok(Found { total: rows.len(), records: Vec::new() });
     }
-    if query
-        .items
-        .iter()
-        .any(|item| matches!(item, Item::Aggregate(..)))
-    {
+    if query.items.iter().any(|item| matches!(item, Item::Aggregate(..))) {
         let records = vec![aggregate(org, object, query, rows)?];
         return Ok(Found { total: 1, records });
     }
     let shape = Shape::of(org, object, query)?;
     let records: Vec<Value> = rows.iter().map(|row| shape.record(org, row)).collect();
-    Ok(Found {
-        total: records.len(),
-        records,
-    })
+    Ok(Found { total: records.len(), records })
 }
 
-fn aggregate(
-    org: &Org,
-    object: &Object,
-    query: &Query,
-    rows: &[&Fields],
-) -> Result<Value, Refusal> {
+fn aggregate(org: &Org, object: &Object, query: &Query, rows: &[&Fields]) -> Result<Value, Refusal> {
     let mut record = Map::new();
     record.insert("attributes".to_owned(), json!({"type": "AggregateResult"}));
     for (number, item) in query.items.iter().enumerate() {
@@ -217,18 +180,10 @@ fn by_value(a: &Value, b: &Value, descending: bool, nulls_last: bool) -> Orderin
     match (a.is_null(), b.is_null()) {
         (true, true) => return Ordering::Equal,
         (true, false) => {
-            return if nulls_last {
-                Ordering::Greater
-            } else {
-                Ordering::Less
-            };
+            return if nulls_last { Ordering::Greater } else { Ordering::Less };
         }
         (false, true) => {
-            return if nulls_last {
-                Ordering::Less
-            } else {
-                Ordering::Greater
-            };
+            return if nulls_last { Ordering::Less } else { Ordering::Greater };
         }
         (false, false) => {}
     }
@@ -266,10 +221,7 @@ fn access_rows(object: &Object, query: &Query) -> Vec<Fields> {
         ids_in(condition, "RecordId", &mut records);
     }
     let user = users.into_iter().next().unwrap_or_default();
-    records
-        .iter()
-        .map(|record| access_row(&user, record))
-        .collect()
+    records.iter().map(|record| access_row(&user, record)).collect()
 }
 
 fn access_row(user: &str, record: &str) -> Fields {

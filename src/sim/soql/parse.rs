@@ -120,13 +120,7 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     fn new(source: &'a str) -> Result<Self, Refusal> {
-        Ok(Self {
-            source,
-            tokens: tokens(source)?,
-            next: 0,
-            depth: 0,
-            alias: None,
-        })
+        Ok(Self { source, tokens: tokens(source)?, next: 0, depth: 0, alias: None })
     }
 
     fn select(&mut self) -> Result<Query, Refusal> {
@@ -136,10 +130,7 @@ impl<'a> Parser<'a> {
         let object = self.name()?.text;
         self.alias = self.object_alias();
         let mut query = self.tail()?;
-        query.items = items
-            .into_iter()
-            .map(|item| self.without_alias(item))
-            .collect();
+        query.items = items.into_iter().map(|item| self.without_alias(item)).collect();
         query.object = object;
         Ok(query)
     }
@@ -165,24 +156,15 @@ impl<'a> Parser<'a> {
         self.expect_sign(")")?;
         match function.as_str() {
             "FIELDS" => Ok(Item::Everything),
-            "COUNT" | "COUNT_DISTINCT" | "MIN" | "MAX" => {
-                Ok(Item::Aggregate(function, argument, self.item_alias()))
-            }
+            "COUNT" | "COUNT_DISTINCT" | "MIN" | "MAX" => Ok(Item::Aggregate(function, argument, self.item_alias())),
             // These change how a value is shown, which our data does not need.
             "TOLABEL" | "FORMAT" => Ok(Item::Field(argument)),
-            _ => Err(malformed(
-                self.source,
-                path.at,
-                &format!("unexpected token: '{}'", path.text),
-            )),
+            _ => Err(malformed(self.source, path.at, &format!("unexpected token: '{}'", path.text))),
         }
     }
 
     fn tail(&mut self) -> Result<Query, Refusal> {
-        let mut query = Query {
-            source: self.source.to_owned(),
-            ..Query::default()
-        };
+        let mut query = Query { source: self.source.to_owned(), ..Query::default() };
         if self.take_word("USING") {
             self.name()?;
             self.name()?;
@@ -221,11 +203,7 @@ impl<'a> Parser<'a> {
         while self.take_word(word) {
             parts.push(self.negated()?);
         }
-        Ok(if is_and {
-            Condition::And(parts)
-        } else {
-            Condition::Or(parts)
-        })
+        Ok(if is_and { Condition::And(parts) } else { Condition::Or(parts) })
     }
 
     fn negated(&mut self) -> Result<Condition, Refusal> {
@@ -338,18 +316,12 @@ impl<'a> Parser<'a> {
                 self.expect_word("FIRST")?;
             }
         }
-        Ok(Order {
-            path,
-            descending,
-            nulls_last,
-        })
+        Ok(Order { path, descending, nulls_last })
     }
 
     /// `FROM Contact c`: a word that does not begin the next clause.
     fn object_alias(&mut self) -> Option<String> {
-        let clauses = [
-            "USING", "WHERE", "WITH", "ORDER", "LIMIT", "OFFSET", "FOR", "GROUP",
-        ];
+        let clauses = ["USING", "WHERE", "WITH", "ORDER", "LIMIT", "OFFSET", "FOR", "GROUP"];
         self.take_name_but(&clauses)
     }
 
@@ -361,10 +333,7 @@ impl<'a> Parser<'a> {
         let Some(Token::Word(word)) = self.peek() else {
             return None;
         };
-        if reserved
-            .iter()
-            .any(|clause| clause.eq_ignore_ascii_case(word))
-        {
+        if reserved.iter().any(|clause| clause.eq_ignore_ascii_case(word)) {
             return None;
         }
         let word = word.clone();
@@ -375,9 +344,7 @@ impl<'a> Parser<'a> {
     fn without_alias(&self, item: Item) -> Item {
         match item {
             Item::Field(path) => Item::Field(self.unaliased(path)),
-            Item::Aggregate(function, path, alias) => {
-                Item::Aggregate(function, self.unaliased(path), alias)
-            }
+            Item::Aggregate(function, path, alias) => Item::Aggregate(function, self.unaliased(path), alias),
             Item::CountAll | Item::Everything => item,
         }
     }
@@ -387,10 +354,7 @@ impl<'a> Parser<'a> {
             return path;
         };
         match path.text.split_once('.') {
-            Some((first, rest)) if first.eq_ignore_ascii_case(alias) => Path {
-                text: rest.to_owned(),
-                at: path.at,
-            },
+            Some((first, rest)) if first.eq_ignore_ascii_case(alias) => Path { text: rest.to_owned(), at: path.at },
             _ => path,
         }
     }
@@ -440,27 +404,15 @@ impl<'a> Parser<'a> {
     }
 
     fn expect_word(&mut self, word: &str) -> Result<(), Refusal> {
-        if self.take_word(word) {
-            Ok(())
-        } else {
-            Err(self.unexpected())
-        }
+        if self.take_word(word) { Ok(()) } else { Err(self.unexpected()) }
     }
 
     fn expect_sign(&mut self, sign: &str) -> Result<(), Refusal> {
-        if self.take_sign(sign) {
-            Ok(())
-        } else {
-            Err(self.unexpected())
-        }
+        if self.take_sign(sign) { Ok(()) } else { Err(self.unexpected()) }
     }
 
     fn end(&self) -> Result<(), Refusal> {
-        if self.peek().is_none() {
-            Ok(())
-        } else {
-            Err(self.unexpected())
-        }
+        if self.peek().is_none() { Ok(()) } else { Err(self.unexpected()) }
     }
 
     fn unexpected(&self) -> Refusal {
@@ -472,10 +424,6 @@ impl<'a> Parser<'a> {
             Some(Token::Sign(sign)) => format!("'{sign}'"),
             None => "'<EOF>'".to_owned(),
         };
-        malformed(
-            self.source,
-            self.place(),
-            &format!("unexpected token: {token}"),
-        )
+        malformed(self.source, self.place(), &format!("unexpected token: {token}"))
     }
 }

@@ -60,23 +60,14 @@ mod tests {
     #[test]
     fn the_last_days_include_today() {
         let today = date(2026, 11, 21);
-        assert_eq!(
-            days("LAST_N_DAYS:3", today),
-            Some((date(2026, 11, 18), date(2026, 11, 22)))
-        );
+        assert_eq!(days("LAST_N_DAYS:3", today), Some((date(2026, 11, 18), date(2026, 11, 22))));
         assert_eq!(days("SOMEDAY", today), None);
     }
 
     #[test]
     fn months_and_years_cross_their_borders() {
         let today = date(2026, 1, 31);
-        assert_eq!(
-            days("LAST_MONTH", today),
-            Some((date(2025, 12, 1), date(2026, 1, 1)))
-        );
-        assert_eq!(
-            days("LAST_YEAR", today),
-            Some((date(2025, 1, 1), date(2026, 1, 1)))
-        );
+        assert_eq!(days("LAST_MONTH", today), Some((date(2025, 12, 1), date(2026, 1, 1))));
+        assert_eq!(days("LAST_YEAR", today), Some((date(2025, 1, 1), date(2026, 1, 1))));
     }
 }

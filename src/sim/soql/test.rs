@@ -62,11 +62,7 @@ pub(crate) fn prepare(
         }
         Condition::SubQuery(path, negated, query) => {
             let bound = bind(org, object, path, source)?;
-            let operator = if *negated {
-                Operator::NotIn
-            } else {
-                Operator::In
-            };
+            let operator = if *negated { Operator::NotIn } else { Operator::In };
             Test::Compare(bound, operator, semi_join(org, query, clock)?)
         }
     })
@@ -77,9 +73,7 @@ fn semi_join(org: &Org, query: &Query, clock: &Clock) -> Result<Vec<Wanted>, Ref
     let found = super::run(org, query, clock, false)?;
     let values = found.records.iter().flat_map(|record| {
         let fields = record.as_object().into_iter().flatten();
-        fields
-            .filter(|(name, _)| *name != "attributes")
-            .map(|(_, value)| value)
+        fields.filter(|(name, _)| *name != "attributes").map(|(_, value)| value)
     });
     let texts = values.filter_map(Value::as_str);
     Ok(texts.map(|text| Wanted::Text(text.to_owned())).collect())
@@ -101,11 +95,7 @@ impl Test {
 }
 
 fn compare(kind: &Kind, value: &Value, operator: Operator, wanted: &[Wanted]) -> bool {
-    let any = |test: fn(Ordering) -> bool| {
-        wanted
-            .iter()
-            .any(|wanted| order(kind, value, wanted).is_some_and(test))
-    };
+    let any = |test: fn(Ordering) -> bool| wanted.iter().any(|wanted| order(kind, value, wanted).is_some_and(test));
     match operator {
         Operator::Equal | Operator::In => any(Ordering::is_eq),
         Operator::NotEqual | Operator::NotIn => !any(Ordering::is_eq),
@@ -203,10 +193,7 @@ fn like(value: &[char], pattern: &[Piece]) -> bool {
         for (at, here) in reached.iter().enumerate() {
             run |= here;
             let before = at.checked_sub(1);
-            let came = before
-                .and_then(|b| reached.get(b))
-                .copied()
-                .unwrap_or(false);
+            let came = before.and_then(|b| reached.get(b)).copied().unwrap_or(false);
             let character = before.and_then(|b| value.get(b));
             next.push(match piece {
                 Piece::Run => run,
@@ -232,15 +219,10 @@ fn fit(
     let name = &bound.leaf.name;
     let refuse = |what: String| Refusal::new("INVALID_FIELD", marked(source, path.at, &what));
     if matches!(kind, Kind::Area(_)) {
-        return Err(refuse(format!(
-            "field '{name}' can not be filtered in a query call"
-        )));
+        return Err(refuse(format!("field '{name}' can not be filtered in a query call")));
     }
     if operator == Operator::Like && !matches!(literal, Literal::Text(_)) {
-        return Err(refuse(format!(
-            "invalid operator on {} field",
-            word_for(kind)
-        )));
+        return Err(refuse(format!("invalid operator on {} field", word_for(kind))));
     }
     let fitted = match (kind, literal) {
         (_, Literal::Null) => Some(Wanted::Null),
@@ -252,27 +234,14 @@ fn fit(
         (Kind::Date, Literal::Range(word)) => {
             range::days(word, clock.today()).map(|(first, end)| Wanted::Days(first, end))
         }
-        (Kind::DateTime, Literal::Moment(text)) => {
-            time::read(text).map(|moment| Wanted::Moments(moment, moment))
-        }
-        (Kind::DateTime, Literal::Range(word)) => {
-            range::days(word, clock.today()).and_then(|(first, end)| {
-                Some(Wanted::Moments(
-                    clock.midnight(first)?,
-                    clock.midnight(end)?,
-                ))
-            })
-        }
+        (Kind::DateTime, Literal::Moment(text)) => time::read(text).map(|moment| Wanted::Moments(moment, moment)),
+        (Kind::DateTime, Literal::Range(word)) => range::days(word, clock.today())
+            .and_then(|(first, end)| Some(Wanted::Moments(clock.midnight(first)?, clock.midnight(end)?))),
         (Kind::Id | Kind::Ref { .. }, Literal::Text(text)) => {
             return fit_id(name, text, operator);
         }
         (
-            Kind::Text(_)
-            | Kind::Phone
-            | Kind::Email
-            | Kind::Url
-            | Kind::Pick { .. }
-            | Kind::External { .. },
+            Kind::Text(_) | Kind::Phone | Kind::Email | Kind::Url | Kind::Pick { .. } | Kind::External { .. },
             Literal::Text(text),
         ) => Some(Wanted::Text(unescaped(text, operator))),
         (
@@ -290,26 +259,16 @@ fn fit(
             | Kind::Double
             | Kind::Date
             | Kind::DateTime,
-            Literal::Bool(_)
-            | Literal::Number(_)
-            | Literal::Text(_)
-            | Literal::Moment(_)
-            | Literal::Range(_),
+            Literal::Bool(_) | Literal::Number(_) | Literal::Text(_) | Literal::Moment(_) | Literal::Range(_),
         ) => None,
     };
-    let expected = format!(
-        "value of filter criterion for field '{name}' must be of type {}",
-        word_for(kind)
-    );
+    let expected = format!("value of filter criterion for field '{name}' must be of type {}", word_for(kind));
     fitted.ok_or_else(|| refuse(expected))
 }
 
 fn fit_id(name: &str, text: &str, operator: Operator) -> Result<Wanted, Refusal> {
     if operator == Operator::Like {
-        return Err(Refusal::new(
-            "INVALID_FIELD",
-            "invalid operator on id field",
-        ));
+        return Err(Refusal::new("INVALID_FIELD", "invalid operator on id field"));
     }
     if text.is_empty() {
         return Ok(Wanted::Null);

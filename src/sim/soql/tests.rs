@@ -25,22 +25,13 @@ fn org() -> Org {
         ],
     });
     let seed = Seed::from_value(seed).expect("a seed");
-    org.fill(&seed, &Writer::of("", Timestamp::now()))
-        .expect("a good seed");
+    org.fill(&seed, &Writer::of("", Timestamp::now())).expect("a good seed");
     org
 }
 
 fn found(source: &str) -> Result<Found, Refusal> {
     let now = "2026-11-21T17:00:00Z".parse().expect("a time");
-    run(
-        &org(),
-        &parse::query(source)?,
-        &Clock {
-            now,
-            zone: TimeZone::UTC,
-        },
-        false,
-    )
+    run(&org(), &parse::query(source)?, &Clock { now, zone: TimeZone::UTC }, false)
 }
 
 /// The last three characters of the ids that a condition selects from contacts.
@@ -50,12 +41,8 @@ fn contacts(condition: &str) -> Vec<String> {
 }
 
 fn ids(found: &Found) -> Vec<String> {
-    let ids = found
-        .records
-        .iter()
-        .filter_map(|record| record.get("Id")?.as_str());
-    ids.filter_map(|id| Some(id.get(14..15)?.to_owned()))
-        .collect()
+    let ids = found.records.iter().filter_map(|record| record.get("Id")?.as_str());
+    ids.filter_map(|id| Some(id.get(14..15)?.to_owned())).collect()
 }
 
 fn refused(source: &str) -> &'static str {
@@ -73,28 +60,19 @@ fn conditions_select_rows() {
         ("WHERE LastName LIKE '_ern'", "1"),
         ("WHERE Phone = null", "2,3"),
         ("WHERE Phone != null", "1"),
-        (
-            "WHERE (Phone = null AND Email = null) OR Account.Name = 'Kern AG'",
-            "1,2",
-        ),
+        ("WHERE (Phone = null AND Email = null) OR Account.Name = 'Kern AG'", "1,2"),
         ("WHERE NOT (LastName = 'Kern')", "2,3"),
         ("WHERE NOT LastName IN ('Kern', 'O\\'Neill')", "3"),
         ("WHERE LastName NOT IN ('Kern')", "2,3"),
         ("WHERE Id = '003000000000001'", "1"),
-        (
-            "WHERE Id IN ('003000000000001AAA', '003000000000003')",
-            "1,3",
-        ),
+        ("WHERE Id IN ('003000000000001AAA', '003000000000003')", "1,3"),
         ("WHERE CreatedDate = TODAY", "3"),
         ("WHERE CreatedDate = LAST_N_DAYS:3", "1,3"),
         ("WHERE CreatedDate < LAST_N_DAYS:3", "2"),
         ("WHERE CreatedDate >= 2026-11-20T23:30:00Z", "1,3"),
         ("WHERE CreatedDate > 2026-11-20T18:30:00-05:00", "3"),
         ("WHERE IsDeleted = false AND FirstName = 'eva'", "1"),
-        (
-            "WHERE AccountId IN (SELECT Id FROM Account WHERE Name LIKE 'Kern%')",
-            "1",
-        ),
+        ("WHERE AccountId IN (SELECT Id FROM Account WHERE Name LIKE 'Kern%')", "1"),
         ("WHERE Account.Owner.Extension = '101'", "1"),
     ] {
         assert_eq!(contacts(condition).join(","), expected, "{condition}");
@@ -104,25 +82,14 @@ fn conditions_select_rows() {
 #[test]
 fn order_limit_and_offset_apply_in_turn() {
     assert_eq!(contacts("ORDER BY Email"), ["1", "2", "3"]);
-    assert_eq!(
-        contacts("ORDER BY Email NULLS LAST, LastName DESC"),
-        ["3", "2", "1"]
-    );
-    assert_eq!(
-        contacts("ORDER BY CreatedDate DESC LIMIT 1 OFFSET 1"),
-        ["1"]
-    );
-    assert_eq!(
-        contacts("ORDER BY CreatedDate ASC LIMIT 0"),
-        Vec::<String>::new()
-    );
+    assert_eq!(contacts("ORDER BY Email NULLS LAST, LastName DESC"), ["3", "2", "1"]);
+    assert_eq!(contacts("ORDER BY CreatedDate DESC LIMIT 1 OFFSET 1"), ["1"]);
+    assert_eq!(contacts("ORDER BY CreatedDate ASC LIMIT 0"), Vec::<String>::new());
 }
 
 #[test]
 fn parents_come_nested_and_nulls_are_shown() {
-    let found =
-        found("SELECT id, account.name, FirstName FROM Contact c WHERE c.LastName LIKE '%'")
-            .expect("records");
+    let found = found("SELECT id, account.name, FirstName FROM Contact c WHERE c.LastName LIKE '%'").expect("records");
     let first = found.records.first().expect("a record");
     assert_eq!(first.pointer("/Account/Name"), Some(&json!("Kern AG")));
     assert_eq!(first.pointer("/attributes/type"), Some(&json!("Contact")));
@@ -172,18 +139,9 @@ fn wrong_queries_are_refused_as_salesforce_does() {
         ("SELECT FROM Contact", "MALFORMED_QUERY"),
         ("SELECT Id Contact", "MALFORMED_QUERY"),
         ("SELECT Id FROM Contact WHERE", "MALFORMED_QUERY"),
-        (
-            "SELECT Id FROM Contact WHERE LastName = 'a' AND Id = null OR Phone = null",
-            "MALFORMED_QUERY",
-        ),
-        (
-            "SELECT Id FROM Contact WHERE LastName = 'O'Neill'",
-            "MALFORMED_QUERY",
-        ),
-        (
-            "SELECT Id FROM Contact WHERE LastName = 'a\\q'",
-            "MALFORMED_QUERY",
-        ),
+        ("SELECT Id FROM Contact WHERE LastName = 'a' AND Id = null OR Phone = null", "MALFORMED_QUERY"),
+        ("SELECT Id FROM Contact WHERE LastName = 'O'Neill'", "MALFORMED_QUERY"),
+        ("SELECT Id FROM Contact WHERE LastName = 'a\\q'", "MALFORMED_QUERY"),
         ("SELECT Id FROM Contact LIMIT x", "MALFORMED_QUERY"),
         ("SELECT Id FROM Contact; DROP", "MALFORMED_QUERY"),
         ("SELECT Fone FROM Contact", "INVALID_FIELD"),
@@ -191,30 +149,12 @@ fn wrong_queries_are_refused_as_salesforce_does() {
         ("SELECT Id FROM Contact ORDER BY Fone", "INVALID_FIELD"),
         ("SELECT Acount.Name FROM Contact", "INVALID_FIELD"),
         ("SELECT Id FROM Contact WHERE LastName = 5", "INVALID_FIELD"),
-        (
-            "SELECT Id FROM Contact WHERE CreatedDate > '2026-11-20T00:00:00Z'",
-            "INVALID_FIELD",
-        ),
-        (
-            "SELECT Id FROM Contact WHERE CreatedDate > 2026-11-20",
-            "INVALID_FIELD",
-        ),
-        (
-            "SELECT Id FROM Contact WHERE CreatedDate = SOMEDAY",
-            "INVALID_FIELD",
-        ),
-        (
-            "SELECT Id FROM Contact WHERE IsDeleted = 'false'",
-            "INVALID_FIELD",
-        ),
-        (
-            "SELECT Id FROM Task WHERE Description LIKE '%a%'",
-            "INVALID_FIELD",
-        ),
-        (
-            "SELECT Id FROM Contact WHERE Id = 'abc'",
-            "INVALID_QUERY_FILTER_OPERATOR",
-        ),
+        ("SELECT Id FROM Contact WHERE CreatedDate > '2026-11-20T00:00:00Z'", "INVALID_FIELD"),
+        ("SELECT Id FROM Contact WHERE CreatedDate > 2026-11-20", "INVALID_FIELD"),
+        ("SELECT Id FROM Contact WHERE CreatedDate = SOMEDAY", "INVALID_FIELD"),
+        ("SELECT Id FROM Contact WHERE IsDeleted = 'false'", "INVALID_FIELD"),
+        ("SELECT Id FROM Task WHERE Description LIKE '%a%'", "INVALID_FIELD"),
+        ("SELECT Id FROM Contact WHERE Id = 'abc'", "INVALID_QUERY_FILTER_OPERATOR"),
         ("SELECT Id FROM Kontact", "INVALID_TYPE"),
     ] {
         assert_eq!(refused(source), code, "{source}");
@@ -225,12 +165,7 @@ fn wrong_queries_are_refused_as_salesforce_does() {
 
 #[test]
 fn an_unknown_field_is_pointed_at() {
-    let message = found("SELECT Id, Fone FROM Contact")
-        .expect_err("unknown")
-        .message;
-    assert!(
-        message
-            .contains("\nSELECT Id, Fone FROM Contact\n           ^\nERROR at Row:1:Column:12\n")
-    );
+    let message = found("SELECT Id, Fone FROM Contact").expect_err("unknown").message;
+    assert!(message.contains("\nSELECT Id, Fone FROM Contact\n           ^\nERROR at Row:1:Column:12\n"));
     assert!(message.contains("No such column 'Fone' on entity 'Contact'"));
 }

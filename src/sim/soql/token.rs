@@ -52,10 +52,7 @@ pub(crate) fn marked(source: &str, at: usize, what: &str) -> String {
     let start = at.saturating_sub(40);
     let shown: String = source.chars().skip(start).take(80).collect();
     let caret = " ".repeat(at - start);
-    format!(
-        "\n{shown}\n{caret}^\nERROR at Row:1:Column:{}\n{what}",
-        at + 1
-    )
+    format!("\n{shown}\n{caret}^\nERROR at Row:1:Column:{}\n{what}", at + 1)
 }
 
 fn bad(source: &str, at: usize) -> Refusal {
@@ -68,16 +65,13 @@ fn one(rest: &[char]) -> Option<(Token, usize)> {
     if first == '\'' {
         return quoted(rest);
     }
-    if first.is_ascii_digit() || (matches!(first, '-' | '+' | '.') && rest.get(1)?.is_ascii_digit())
-    {
+    if first.is_ascii_digit() || (matches!(first, '-' | '+' | '.') && rest.get(1)?.is_ascii_digit()) {
         return numeric(rest);
     }
     if first.is_alphabetic() || first == '_' {
         return Some(word(rest));
     }
-    let sign = SIGNS
-        .iter()
-        .find(|sign| sign.chars().eq(rest.iter().take(sign.len()).copied()))?;
+    let sign = SIGNS.iter().find(|sign| sign.chars().eq(rest.iter().take(sign.len()).copied()))?;
     Some((Token::Sign(sign), sign.len()))
 }
 
@@ -113,18 +107,14 @@ fn escaped(character: char) -> Option<String> {
 }
 
 fn numeric(rest: &[char]) -> Option<(Token, usize)> {
-    let run: String = rest
-        .iter()
-        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '.' | ':'))
-        .collect();
+    let run: String =
+        rest.iter().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '.' | ':')).collect();
     let length = run.chars().count();
     let is_moment = run.get(4..5) == Some("-") && run.len() >= 10;
     if is_moment {
         return Some((Token::Moment(run), length));
     }
-    run.parse()
-        .ok()
-        .map(|number| (Token::Number(number), length))
+    run.parse().ok().map(|number| (Token::Number(number), length))
 }
 
 fn word(rest: &[char]) -> (Token, usize) {

@@ -21,12 +21,7 @@ impl Searched {
     pub(crate) fn words(text: &str) -> Self {
         let lower = text.to_lowercase();
         let words = lower.split(|c: char| !c.is_alphanumeric());
-        Self::Words(
-            words
-                .filter(|word| !word.is_empty())
-                .map(str::to_owned)
-                .collect(),
-        )
+        Self::Words(words.filter(|word| !word.is_empty()).map(str::to_owned).collect())
     }
 }
 
@@ -44,11 +39,8 @@ pub(crate) fn is_found(term: &Term, values: &[Searched], tokens: PhoneTokens) ->
 }
 
 fn in_phone(pieces: &[Piece], runs: &[String], tokens: PhoneTokens) -> bool {
-    let wanted: Vec<Piece> = pieces
-        .iter()
-        .filter(|piece| !matches!(piece, Piece::Exactly(c) if !c.is_alphanumeric()))
-        .copied()
-        .collect();
+    let wanted: Vec<Piece> =
+        pieces.iter().filter(|piece| !matches!(piece, Piece::Exactly(c) if !c.is_alphanumeric())).copied().collect();
     if wanted.is_empty() {
         return false;
     }
@@ -56,9 +48,7 @@ fn in_phone(pieces: &[Piece], runs: &[String], tokens: PhoneTokens) -> bool {
         let run: Vec<char> = run.chars().collect();
         match tokens {
             PhoneTokens::ExactDigits => fits(&run, &wanted),
-            PhoneTokens::Suffix => {
-                (0..run.len()).any(|from| run.get(from..).is_some_and(|tail| fits(tail, &wanted)))
-            }
+            PhoneTokens::Suffix => (0..run.len()).any(|from| run.get(from..).is_some_and(|tail| fits(tail, &wanted))),
         }
     })
 }

@@ -72,28 +72,15 @@ pub(crate) fn read(text: &str) -> Result<Search, Refusal> {
     if !rest.trim().is_empty() {
         return Err(refuse(&format!("unexpected token: '{}'", first_word(rest))));
     }
-    Ok(Search {
-        term,
-        scope,
-        returning,
-        limit,
-    })
+    Ok(Search { term, scope, returning, limit })
 }
 
 /// Runs a search and answers its records, object by object.
-pub(crate) fn run(
-    org: &Org,
-    search: &Search,
-    index: Index,
-    clock: &Clock,
-) -> Result<Vec<Value>, Refusal> {
+pub(crate) fn run(org: &Org, search: &Search, index: Index, clock: &Clock) -> Result<Vec<Value>, Refusal> {
     let everywhere;
     let queries = if search.returning.is_empty() {
-        everywhere = org
-            .objects()
-            .filter(|object| is_searchable(&object.name))
-            .map(|object| ids_of(&object.name))
-            .collect();
+        everywhere =
+            org.objects().filter(|object| is_searchable(&object.name)).map(|object| ids_of(&object.name)).collect();
         &everywhere
     } else {
         &search.returning
@@ -109,10 +96,7 @@ pub(crate) fn run(
 /// The query that selects ids alone.
 pub(crate) fn ids_of(object: &str) -> Query {
     Query {
-        items: vec![Item::Field(Path {
-            text: "Id".to_owned(),
-            at: 0,
-        })],
+        items: vec![Item::Field(Path { text: "Id".to_owned(), at: 0 })],
         object: object.to_owned(),
         ..Query::default()
     }
@@ -123,22 +107,13 @@ pub(crate) fn refuse(what: &str) -> Refusal {
     Refusal::new("MALFORMED_SEARCH", what)
 }
 
-fn run_one(
-    org: &Org,
-    search: &Search,
-    query: &Query,
-    index: Index,
-    clock: &Clock,
-) -> Result<Vec<Value>, Refusal> {
+fn run_one(org: &Org, search: &Search, query: &Query, index: Index, clock: &Clock) -> Result<Vec<Value>, Refusal> {
     let object = org.known(&query.object)?;
     let test = soql::condition(org, &object, query, clock)?;
     let rows = org.rows(&object.name).filter(|row| {
         !row.is_deleted()
-            && indexed(row, index, clock.now)
-                .is_some_and(|known| finds(search, &object, known, index.tokens))
-            && test
-                .as_ref()
-                .is_none_or(|test| test.holds(org, &row.fields))
+            && indexed(row, index, clock.now).is_some_and(|known| finds(search, &object, known, index.tokens))
+            && test.as_ref().is_none_or(|test| test.holds(org, &row.fields))
     });
     let rows = rows.map(|row| &row.fields).collect();
     let rows = soql::arrange(org, &object, query, rows)?;
@@ -148,11 +123,7 @@ fn run_one(
 
 /// The version of a row that the index knows by now, if any.
 fn indexed(row: &Row, index: Index, now: Timestamp) -> Option<&Fields> {
-    let known = if now.duration_since(row.written) >= index.lag {
-        Some(&row.fields)
-    } else {
-        row.before.as_ref()
-    };
+    let known = if now.duration_since(row.written) >= index.lag { Some(&row.fields) } else { row.before.as_ref() };
     known.filter(|fields| !flag(fields, "IsDeleted"))
 }
 
@@ -163,11 +134,7 @@ fn finds(search: &Search, object: &Object, row: &Fields, tokens: PhoneTokens) ->
         .filter(|field| in_scope(search.scope, &field.name, &field.kind))
         .filter_map(|field| {
             let text = row.get(&field.name)?.as_str()?;
-            Some(if field.kind == Kind::Phone {
-                Searched::phone(text)
-            } else {
-                Searched::words(text)
-            })
+            Some(if field.kind == Kind::Phone { Searched::phone(text) } else { Searched::words(text) })
         })
         .collect();
     is_found(&search.term, &values, tokens)
@@ -178,18 +145,10 @@ fn in_scope(scope: Scope, name: &str, kind: &Kind) -> bool {
     match scope {
         Scope::Phone => *kind == Kind::Phone,
         Scope::Email => *kind == Kind::Email,
-        Scope::Name => matches!(
-            name,
-            "Name" | "FirstName" | "LastName" | "Subject" | "CaseNumber"
-        ),
+        Scope::Name => matches!(name, "Name" | "FirstName" | "LastName" | "Subject" | "CaseNumber"),
         Scope::All => matches!(
             kind,
-            Kind::Phone
-                | Kind::Email
-                | Kind::Text(_)
-                | Kind::Area(_)
-                | Kind::Url
-                | Kind::External { .. }
+            Kind::Phone | Kind::Email | Kind::Text(_) | Kind::Area(_) | Kind::Url | Kind::External { .. }
         ),
     }
 }
@@ -229,9 +188,7 @@ fn scope(text: &str) -> Result<(Scope, &str), Refusal> {
         ("PHONE", Scope::Phone),
         ("SIDEBAR", Scope::All),
     ];
-    let found = scopes
-        .iter()
-        .find_map(|(word, scope)| Some((*scope, keyword(keyword(rest, word)?, "FIELDS")?)));
+    let found = scopes.iter().find_map(|(word, scope)| Some((*scope, keyword(keyword(rest, word)?, "FIELDS")?)));
     found.ok_or_else(|| refuse(&format!("unexpected token: '{}'", first_word(rest))))
 }
 
@@ -243,9 +200,7 @@ fn returning(text: &str) -> Result<(Vec<Query>, &str), Refusal> {
     loop {
         let object = first_word(rest);
         if object.is_empty() {
-            return Err(refuse(
-                "unexpected token: expecting an object after RETURNING",
-            ));
+            return Err(refuse("unexpected token: expecting an object after RETURNING"));
         }
         rest = rest.trim_start().get(object.len()..).unwrap_or_default();
         let (query, after) = one_object(object, rest)?;
@@ -263,10 +218,8 @@ fn one_object<'a>(object: &str, rest: &'a str) -> Result<(Query, &'a str), Refus
     };
     let end = closing(inner).ok_or_else(|| refuse("unexpected token: '<EOF>'"))?;
     let (inside, after) = inner.split_at_checked(end).unwrap_or((inner, ""));
-    let query = soql::parse::returning(object, inside).map_err(|refusal| Refusal {
-        code: "MALFORMED_SEARCH",
-        ..refusal
-    })?;
+    let query =
+        soql::parse::returning(object, inside).map_err(|refusal| Refusal { code: "MALFORMED_SEARCH", ..refusal })?;
     Ok((query, after.get(1..).unwrap_or_default()))
 }
 
@@ -303,9 +256,7 @@ fn limit(text: &str) -> Result<(usize, &str), Refusal> {
         return Ok((MOST, text));
     };
     let number = first_word(rest);
-    let limit = number
-        .parse()
-        .map_err(|_| refuse(&format!("unexpected token: '{number}'")))?;
+    let limit = number.parse().map_err(|_| refuse(&format!("unexpected token: '{number}'")))?;
     let after = rest.trim_start().get(number.len()..).unwrap_or_default();
     Ok((limit, after))
 }
@@ -333,23 +284,16 @@ mod tests {
             "Lead": [{"LastName": "Lot", "Company": "Lot", "Phone": "415.555.0123", "IsConverted": true}],
         });
         let seed = Seed::from_value(seed).expect("a seed");
-        org.fill(&seed, &Writer::of("", Timestamp::UNIX_EPOCH))
-            .expect("a good seed");
+        org.fill(&seed, &Writer::of("", Timestamp::UNIX_EPOCH)).expect("a good seed");
         org
     }
 
     fn clock(now: Timestamp) -> Clock {
-        Clock {
-            now,
-            zone: jiff::tz::TimeZone::UTC,
-        }
+        Clock { now, zone: jiff::tz::TimeZone::UTC }
     }
 
     fn search(text: &str, tokens: PhoneTokens) -> Vec<Value> {
-        let index = Index {
-            tokens,
-            lag: SignedDuration::ZERO,
-        };
+        let index = Index { tokens, lag: SignedDuration::ZERO };
         let search = read(text).expect("a search");
         run(&org(), &search, index, &clock(Timestamp::now())).expect("records")
     }
@@ -359,16 +303,10 @@ mod tests {
         let find = "FIND {4155550123 OR 14155550123} IN PHONE FIELDS RETURNING \
                     Contact(Id, Name, Account.Name ORDER BY Name), Lead(Id WHERE IsConverted = false LIMIT 5) LIMIT 9";
         let found = search(find, PhoneTokens::ExactDigits);
-        let names: Vec<_> = found
-            .iter()
-            .filter_map(|r| r.get("Name")?.as_str())
-            .collect();
+        let names: Vec<_> = found.iter().filter_map(|r| r.get("Name")?.as_str()).collect();
         assert_eq!(names, ["Kern", "Moll"]);
         assert_eq!(found.len(), 2);
-        assert_eq!(
-            found.first().and_then(|r| r.pointer("/Account/Name")),
-            Some(&json!("Kern AG"))
-        );
+        assert_eq!(found.first().and_then(|r| r.pointer("/Account/Name")), Some(&json!("Kern AG")));
     }
 
     #[test]
@@ -380,20 +318,11 @@ mod tests {
 
     #[test]
     fn rows_written_just_now_wait_for_the_index() {
-        let index = Index {
-            tokens: PhoneTokens::ExactDigits,
-            lag: SignedDuration::from_secs(60),
-        };
+        let index = Index { tokens: PhoneTokens::ExactDigits, lag: SignedDuration::from_secs(60) };
         let find = read("FIND {4155550123} RETURNING Contact").expect("a search");
         let at = |second: i64| clock(Timestamp::from_second(second).expect("a time"));
-        assert_eq!(
-            run(&org(), &find, index, &at(59)).expect("records").len(),
-            0
-        );
-        assert_eq!(
-            run(&org(), &find, index, &at(60)).expect("records").len(),
-            2
-        );
+        assert_eq!(run(&org(), &find, index, &at(59)).expect("records").len(), 0);
+        assert_eq!(run(&org(), &find, index, &at(60)).expect("records").len(), 2);
     }
 
     #[test]
@@ -408,11 +337,7 @@ mod tests {
             "FIND {ab} LIMIT x",
             "SELECT Id FROM Contact",
         ] {
-            assert_eq!(
-                read(text).expect_err(text).code,
-                "MALFORMED_SEARCH",
-                "{text}"
-            );
+            assert_eq!(read(text).expect_err(text).code, "MALFORMED_SEARCH", "{text}");
         }
     }
 }

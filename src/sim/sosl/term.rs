@@ -42,15 +42,9 @@ const DEEPEST: usize = 50;
 pub(crate) fn read(text: &str) -> Result<Term, Refusal> {
     let tokens = tokens(text)?;
     if tokens.is_empty() {
-        return Err(refuse(
-            "No search term found. The search term must be enclosed in braces.",
-        ));
+        return Err(refuse("No search term found. The search term must be enclosed in braces."));
     }
-    let mut reader = Reader {
-        tokens,
-        next: 0,
-        depth: 0,
-    };
+    let mut reader = Reader { tokens, next: 0, depth: 0 };
     let term = reader.any()?;
     if reader.next < reader.tokens.len() {
         return Err(refuse("unexpected token in search term"));
@@ -62,10 +56,9 @@ pub(crate) fn read(text: &str) -> Result<Term, Refusal> {
 /// Salesforce refuses a search of which a term has fewer than two characters.
 fn long_enough(term: &Term) -> Result<(), Refusal> {
     match term {
-        Term::Word(pieces) if pieces.len() < 2 => Err(Refusal::new(
-            "INVALID_SEARCH",
-            "search term must be longer than one character: ",
-        )),
+        Term::Word(pieces) if pieces.len() < 2 => {
+            Err(Refusal::new("INVALID_SEARCH", "search term must be longer than one character: "))
+        }
         Term::Word(_) => Ok(()),
         Term::And(parts) | Term::Or(parts) => parts.iter().try_for_each(long_enough),
         Term::Not(part) => long_enough(part),
@@ -95,17 +88,13 @@ fn phrase(rest: &str) -> Result<(Token, usize), Refusal> {
     while let Some((at, character)) = characters.next() {
         match character {
             '"' => return Ok((Token::Word(pieces), at + 1)),
-            '\\' => pieces.push(Piece::Exactly(
-                characters.next().map_or('\\', |(_, next)| next),
-            )),
+            '\\' => pieces.push(Piece::Exactly(characters.next().map_or('\\', |(_, next)| next))),
             '*' => pieces.push(Piece::Run),
             '?' => pieces.push(Piece::One),
             other => pieces.push(Piece::Exactly(other)),
         }
     }
-    Err(refuse(
-        "search term has an opening quote without a closing one",
-    ))
+    Err(refuse("search term has an opening quote without a closing one"))
 }
 
 fn word(rest: &str) -> Result<(Token, usize), Refusal> {
@@ -121,9 +110,7 @@ fn word(rest: &str) -> Result<(Token, usize), Refusal> {
         match character {
             '\\' => {
                 plain = false;
-                let (_, next) = characters
-                    .next()
-                    .ok_or_else(|| refuse("search term ends in a backslash"))?;
+                let (_, next) = characters.next().ok_or_else(|| refuse("search term ends in a backslash"))?;
                 pieces.push(Piece::Exactly(next));
             }
             '*' | '?' if pieces.is_empty() => {
@@ -132,9 +119,7 @@ fn word(rest: &str) -> Result<(Token, usize), Refusal> {
             '*' => pieces.push(Piece::Run),
             '?' => pieces.push(Piece::One),
             reserved if RESERVED.contains(reserved) => {
-                return Err(refuse(&format!(
-                    "line 1:{at} unexpected token: '{reserved}'"
-                )));
+                return Err(refuse(&format!("line 1:{at} unexpected token: '{reserved}'")));
             }
             other => pieces.push(Piece::Exactly(other)),
         }
@@ -194,9 +179,7 @@ impl Reader {
             if self.take(&Token::Close) {
                 return Ok(inner);
             }
-            return Err(refuse(
-                "search term has an opening parenthesis without a closing one",
-            ));
+            return Err(refuse("search term has an opening parenthesis without a closing one"));
         }
         if let Some(Token::Word(pieces)) = self.tokens.get(self.next) {
             let word = Term::Word(pieces.clone());
@@ -207,10 +190,7 @@ impl Reader {
     }
 
     fn at_operand(&self) -> bool {
-        matches!(
-            self.tokens.get(self.next),
-            Some(Token::Word(_) | Token::Open)
-        )
+        matches!(self.tokens.get(self.next), Some(Token::Word(_) | Token::Open))
     }
 
     fn take(&mut self, token: &Token) -> bool {
@@ -240,24 +220,9 @@ mod tests {
 
     #[test]
     fn operators_bind_as_documented() {
-        assert_eq!(
-            read("ab OR cd AND ef"),
-            Ok(Term::Or(vec![
-                word("ab"),
-                Term::And(vec![word("cd"), word("ef")])
-            ]))
-        );
-        assert_eq!(
-            read("(ab OR cd) ef"),
-            Ok(Term::And(vec![
-                Term::Or(vec![word("ab"), word("cd")]),
-                word("ef")
-            ]))
-        );
-        assert_eq!(
-            read("ab AND NOT cd"),
-            Ok(Term::And(vec![word("ab"), Term::Not(Box::new(word("cd")))]))
-        );
+        assert_eq!(read("ab OR cd AND ef"), Ok(Term::Or(vec![word("ab"), Term::And(vec![word("cd"), word("ef")])])));
+        assert_eq!(read("(ab OR cd) ef"), Ok(Term::And(vec![Term::Or(vec![word("ab"), word("cd")]), word("ef")])));
+        assert_eq!(read("ab AND NOT cd"), Ok(Term::And(vec![word("ab"), Term::Not(Box::new(word("cd")))])));
     }
 
     #[test]
@@ -268,16 +233,7 @@ mod tests {
 
     #[test]
     fn what_connectors_get_wrong_is_refused() {
-        for text in [
-            "+14155551212",
-            "415-555",
-            "*555",
-            "(ab",
-            "ab)",
-            "\"ab",
-            "",
-            "OR ab",
-        ] {
+        for text in ["+14155551212", "415-555", "*555", "(ab", "ab)", "\"ab", "", "OR ab"] {
             let code = read(text).expect_err(text).code;
             assert_eq!(code, "MALFORMED_SEARCH", "{text}");
         }

@@ -38,6 +38,7 @@ pub fn recordings(folder: &str) -> Vec<PathBuf> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+        .filter(|path| path.with_extension("truth.json").exists())
         .collect();
     paths.sort();
     paths

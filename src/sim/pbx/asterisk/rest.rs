@@ -37,23 +37,14 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 }
 
 /// Counts every request, then misbehaves as told, then asks who it is: in the order in which a starting Asterisk does.
-async fn at_the_door(
-    State(shared): Server,
-    Query(query): Parameters,
-    request: Request,
-    next: Next,
-) -> Response {
+async fn at_the_door(State(shared): Server, Query(query): Parameters, request: Request, next: Next) -> Response {
     let path = counted_as(request.uri().path());
     let upgrade = path == "/ari/events";
     *lock(&shared.requests).entry(path).or_default() += 1;
     if let Some(status) = misbehaviour(&shared, upgrade) {
         return status.into_response();
     }
-    if !login::is_known(
-        &shared.options,
-        request.headers(),
-        query.get("api_key").map(String::as_str),
-    ) {
+    if !login::is_known(&shared.options, request.headers(), query.get("api_key").map(String::as_str)) {
         return unknown_user();
     }
     next.run(request).await
@@ -70,9 +61,7 @@ fn counted_as(path: &str) -> String {
 fn misbehaviour(shared: &Shared, upgrade: bool) -> Option<StatusCode> {
     let manners = *lock(&shared.manners);
     if !upgrade {
-        return manners
-            .rest_status
-            .and_then(|status| StatusCode::from_u16(status).ok());
+        return manners.rest_status.and_then(|status| StatusCode::from_u16(status).ok());
     }
     match manners.refuse {
         Refuse::Nothing => None,
@@ -84,9 +73,7 @@ fn misbehaviour(shared: &Shared, upgrade: bool) -> Option<StatusCode> {
 fn unknown_user() -> Response {
     let realm = HeaderValue::from_static("Basic realm=\"Asterisk REST Interface\"");
     let mut response = refusal(StatusCode::UNAUTHORIZED, "Authentication required");
-    response
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, realm);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
     response
 }
 
@@ -106,33 +93,25 @@ async fn events(
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
-    let all = query
-        .get("subscribeAll")
-        .is_some_and(|value| is_true(value));
+    let all = query.get("subscribeAll").is_some_and(|value| is_true(value));
     // Taken before the answer goes out: a client that reads the snapshot right after the upgrade misses no frame behind it.
     let seat = socket::take_seat(&shared, app, all).await;
     upgrade.on_upgrade(move |socket| seat.serve(socket))
 }
 
 fn is_true(value: &str) -> bool {
-    ["true", "yes", "y", "t", "1", "on"]
-        .iter()
-        .any(|word| value.eq_ignore_ascii_case(word))
+    ["true", "yes", "y", "t", "1", "on"].iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
 async fn channels(State(shared): Server) -> Json<Vec<Value>> {
     let channels = lock(&shared.world).channels();
-    shared
-        .life
-        .send_modify(|life| life.channels_read = life.opened);
+    shared.life.send_modify(|life| life.channels_read = life.opened);
     Json(channels)
 }
 
 async fn bridges(State(shared): Server) -> Json<Vec<Value>> {
     let bridges = lock(&shared.world).bridges();
-    shared
-        .life
-        .send_modify(|life| life.bridges_read = life.opened);
+    shared.life.send_modify(|life| life.bridges_read = life.opened);
     Json(bridges)
 }
 
@@ -143,11 +122,7 @@ async fn channel(State(shared): Server, Path(id): Path<String>) -> Response {
     }
 }
 
-async fn variable(
-    State(shared): Server,
-    Path(id): Path<String>,
-    Query(query): Parameters,
-) -> Response {
+async fn variable(State(shared): Server, Path(id): Path<String>, Query(query): Parameters) -> Response {
     be_slow(&shared).await;
     let Some(name) = query.get("variable") else {
         return refusal(StatusCode::BAD_REQUEST, "Variable name is required");
@@ -172,13 +147,7 @@ async fn be_slow(shared: &Shared) {
 
 async fn applications(State(shared): Server) -> Json<Vec<Value>> {
     let sockets = shared.sockets.lock().await;
-    Json(
-        sockets
-            .iter()
-            .filter(|socket| socket.holds_its_name())
-            .map(socket::Listener::application)
-            .collect(),
-    )
+    Json(sockets.iter().filter(|socket| socket.holds_its_name()).map(socket::Listener::application).collect())
 }
 
 async fn info() -> Json<Value> {

@@ -54,29 +54,15 @@ pub(super) async fn take_seat(shared: &Arc<Shared>, app: &str, all: bool) -> Sea
     let (queue, taken) = mpsc::channel(QUEUE);
     let mut sockets = shared.sockets.lock().await;
     let cut = lock(&shared.cut).clone();
-    for older in sockets
-        .iter_mut()
-        .filter(|older| older.app == app && older.holds_its_name())
-    {
+    for older in sockets.iter_mut().filter(|older| older.app == app && older.holds_its_name()) {
         older.replace().await;
     }
-    sockets.push(Listener {
-        app: app.into(),
-        all,
-        replaced: false,
-        queue,
-        cut: cut.clone(),
-    });
+    sockets.push(Listener { app: app.into(), all, replaced: false, queue, cut: cut.clone() });
     shared.life.send_modify(|life| {
         life.opened += 1;
         life.live += 1;
     });
-    Seat {
-        queue: taken,
-        cut,
-        write_limit: shared.options.write_limit,
-        shared: Arc::clone(shared),
-    }
+    Seat { queue: taken, cut, write_limit: shared.options.write_limit, shared: Arc::clone(shared) }
 }
 
 impl Listener {
@@ -112,11 +98,7 @@ impl Listener {
     /// This socket's row of `GET /applications`.
     pub(super) fn application(&self) -> Value {
         let topics = |name: &str| {
-            if self.all {
-                vec![format!("__AST_{name}_ALL_TOPIC")]
-            } else {
-                vec![]
-            }
+            if self.all { vec![format!("__AST_{name}_ALL_TOPIC")] } else { vec![] }
         };
         json!({
             "name": self.app,
@@ -148,9 +130,7 @@ impl Seat {
         let mut silent = false;
         loop {
             let flow = match self.next(&mut socket, silent).await {
-                Next::Cut | Next::Read(None | Some(Err(_) | Ok(Message::Close(_)))) => {
-                    ControlFlow::Break(())
-                }
+                Next::Cut | Next::Read(None | Some(Err(_) | Ok(Message::Close(_)))) => ControlFlow::Break(()),
                 Next::Read(Some(Ok(_))) => ControlFlow::Continue(()),
                 Next::Write(None) => {
                     silent = true;
@@ -213,8 +193,6 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.shared
-            .life
-            .send_modify(|life| life.live = life.live.saturating_sub(1));
+        self.shared.life.send_modify(|life| life.live = life.live.saturating_sub(1));
     }
 }

@@ -13,9 +13,7 @@ pub enum Variable {
 /// What a channel says of itself without anybody having set it.
 pub(super) fn standard(channel: &Value, name: &str) -> Option<String> {
     match name {
-        "CALLERID(pres)" | "CALLERID(num-pres)" | "CALLERID(name-pres)" => {
-            Some("allowed_not_screened".into())
-        }
+        "CALLERID(pres)" | "CALLERID(num-pres)" | "CALLERID(name-pres)" => Some("allowed_not_screened".into()),
         "CALLERID(num)" => text(channel, "/caller/number"),
         "CALLERID(name)" => text(channel, "/caller/name"),
         "CONNECTEDLINE(num)" => text(channel, "/connected/number"),
@@ -35,8 +33,7 @@ fn text(channel: &Value, pointer: &str) -> Option<String> {
 fn endpoint(channel: &Value) -> Option<String> {
     let name = channel.get("name")?.as_str()?;
     let (_, name) = name.split_once('/')?;
-    name.rsplit_once('-')
-        .map(|(endpoint, _)| endpoint.to_owned())
+    name.rsplit_once('-').map(|(endpoint, _)| endpoint.to_owned())
 }
 
 #[cfg(test)]
@@ -47,9 +44,6 @@ mod tests {
     #[test]
     fn an_endpoint_may_have_dashes_in_its_name() {
         let channel = json!({ "name": "PJSIP/trunk-berlin-0000001a" });
-        assert_eq!(
-            standard(&channel, "CHANNEL(endpoint)").as_deref(),
-            Some("trunk-berlin")
-        );
+        assert_eq!(standard(&channel, "CHANNEL(endpoint)").as_deref(), Some("trunk-berlin"));
     }
 }

@@ -21,11 +21,7 @@ impl World {
         let Ok(mut frame) = serde_json::from_str::<Value>(frame) else {
             return;
         };
-        let kind = frame
-            .get("type")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
+        let kind = frame.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
         match kind.as_str() {
             "ChannelCreated" => enter(&mut self.channels, part(&mut frame, "channel")),
             "ChannelDestroyed" => self.end_channel(frame.get("channel")),
@@ -87,19 +83,11 @@ impl World {
     /// What `GET /channels/{id}/variable` answers.
     #[must_use]
     pub fn variable(&self, id: &str, name: &str) -> Variable {
-        let Some(channel) = self
-            .channels
-            .get(id)
-            .or_else(|| self.afterglow.as_ref()?.get(id))
-        else {
+        let Some(channel) = self.channels.get(id).or_else(|| self.afterglow.as_ref()?.get(id)) else {
             return Variable::NoChannel;
         };
-        let set = self
-            .variables
-            .get(id)
-            .and_then(|variables| variables.get(name).cloned());
-        set.or_else(|| standard(channel, name))
-            .map_or(Variable::NotSet, Variable::Value)
+        let set = self.variables.get(id).and_then(|variables| variables.get(name).cloned());
+        set.or_else(|| standard(channel, name)).map_or(Variable::NotSet, Variable::Value)
     }
 
     fn end_channel(&mut self, channel: Option<&Value>) {
@@ -167,15 +155,9 @@ mod tests {
     #[test]
     fn a_set_snapshot_goes_on_changing_by_frames() {
         let mut world = World::default();
-        world.set_channels(vec![
-            json!({ "id": "1.0", "state": "Ring" }),
-            json!({ "id": "1.1", "state": "Ringing" }),
-        ]);
+        world.set_channels(vec![json!({ "id": "1.0", "state": "Ring" }), json!({ "id": "1.1", "state": "Ringing" })]);
         world.apply(&frame("ChannelDestroyed", "Ring"));
-        assert_eq!(
-            world.channels(),
-            [json!({ "id": "1.1", "state": "Ringing" })]
-        );
+        assert_eq!(world.channels(), [json!({ "id": "1.1", "state": "Ringing" })]);
     }
 
     #[test]
@@ -184,17 +166,11 @@ mod tests {
         world.set_variable("1.0", "CALLERID(pres)", "prohib");
         assert_eq!(world.variable("1.0", "CALLERID(pres)"), Variable::NoChannel);
         world.apply(&frame("ChannelCreated", "Ring"));
-        assert_eq!(
-            world.variable("1.0", "CALLERID(pres)"),
-            Variable::Value("prohib".into())
-        );
+        assert_eq!(world.variable("1.0", "CALLERID(pres)"), Variable::Value("prohib".into()));
         assert_eq!(world.variable("1.0", "NOSUCHVAR"), Variable::NotSet);
         world.keep_variables_of_ended(true);
         world.apply(&frame("ChannelDestroyed", "Ring"));
-        assert_eq!(
-            world.variable("1.0", "CALLERID(pres)"),
-            Variable::Value("prohib".into())
-        );
+        assert_eq!(world.variable("1.0", "CALLERID(pres)"), Variable::Value("prohib".into()));
         world.keep_variables_of_ended(false);
         assert_eq!(world.variable("1.0", "CALLERID(pres)"), Variable::NoChannel);
     }

@@ -41,18 +41,12 @@ impl Bridge {
     /// The newest comes first in the list.
     pub(super) fn enter(&mut self, stage: &mut Stage<'_>, leg: &Leg) {
         self.channels.insert(0, leg.id.clone());
-        stage.frame(
-            "ChannelEnteredBridge",
-            json!({ "bridge": self, "channel": leg }),
-        );
+        stage.frame("ChannelEnteredBridge", json!({ "bridge": self, "channel": leg }));
     }
 
     pub(super) fn leave(&mut self, stage: &mut Stage<'_>, leg: &Leg) {
         self.channels.retain(|id| *id != leg.id);
-        stage.frame(
-            "ChannelLeftBridge",
-            json!({ "bridge": self, "channel": leg }),
-        );
+        stage.frame("ChannelLeftBridge", json!({ "bridge": self, "channel": leg }));
     }
 
     pub(super) fn destroy(self, stage: &mut Stage<'_>) {

@@ -71,14 +71,7 @@ impl Call {
         call
     }
 
-    fn begin(
-        stage: &mut Stage<'_>,
-        endpoint: &str,
-        caller: Party,
-        context: &str,
-        exten: &str,
-        seconds: u32,
-    ) -> Self {
+    fn begin(stage: &mut Stage<'_>, endpoint: &str, caller: Party, context: &str, exten: &str, seconds: u32) -> Self {
         let caller = Leg::calling_in(stage, endpoint, caller, context, exten);
         stage.set(&caller, "SIPDOMAIN", "127.0.0.1");
         Self {
@@ -105,14 +98,7 @@ impl Call {
         stage.run(&mut self.caller, "Queue", &format!("{name},tT,,,60"));
         stage.clear(
             &self.caller,
-            &[
-                "ANSWEREDTIME",
-                "ANSWEREDTIME_MS",
-                "DIALEDTIME",
-                "DIALEDTIME_MS",
-                "QUEUEWAIT",
-                "QUEUEWAIT_MS",
-            ],
+            &["ANSWEREDTIME", "ANSWEREDTIME_MS", "DIALEDTIME", "DIALEDTIME_MS", "QUEUEWAIT", "QUEUEWAIT_MS"],
         );
         stage.device(&format!("Queue:{name}"), "RINGING");
     }
@@ -137,10 +123,7 @@ impl Call {
 
     /// The leg outside is the only one that an outbound call lets ring.
     pub(super) fn answer_outside(&mut self, stage: &mut Stage<'_>) -> Result<(), ScriptError> {
-        let winner = self
-            .ringing
-            .pop()
-            .ok_or_else(|| ScriptError::DoesNotRing("outside".into()))?;
+        let winner = self.ringing.pop().ok_or_else(|| ScriptError::DoesNotRing("outside".into()))?;
         self.join(stage, winner, &[]);
         Ok(())
     }
@@ -164,10 +147,7 @@ impl Call {
             stage.clear(&self.caller, &["BLINDTRANSFER"]);
         }
         tell_peers(stage, &winner, &self.caller);
-        self.talk = Some(Talk {
-            bridge,
-            partner: winner,
-        });
+        self.talk = Some(Talk { bridge, partner: winner });
     }
 
     fn dial_answered(&mut self, stage: &mut Stage<'_>, winner: &mut Leg, losers: &[Leg]) {
@@ -201,30 +181,21 @@ impl Call {
         let waited = stage.at().saturating_sub(self.began_at);
         stage.set(&self.caller, "QUEUEPOSITION", "1");
         stage.set(&self.caller, "QUEUEWAIT", &waited.as_secs().to_string());
-        stage.set(
-            &self.caller,
-            "QUEUEWAIT_MS",
-            &waited.as_millis().to_string(),
-        );
+        stage.set(&self.caller, "QUEUEWAIT_MS", &waited.as_millis().to_string());
         stage.device(&format!("Queue:{queue}"), "NOT_INUSE");
     }
 
     /// The agent of the two who talk puts the other on hold.
     pub(super) fn hold(&self, stage: &mut Stage<'_>) -> Result<(), ScriptError> {
         let (agent, other) = self.sides().ok_or(ScriptError::NobodyTalks("a hold"))?;
-        stage.frame(
-            "ChannelHold",
-            serde_json::json!({ "channel": agent, "musicclass": "default" }),
-        );
+        stage.frame("ChannelHold", serde_json::json!({ "channel": agent, "musicclass": "default" }));
         stage.device(other.device(), "ONHOLD");
         tell_peers(stage, agent, other);
         Ok(())
     }
 
     pub(super) fn unhold(&self, stage: &mut Stage<'_>) -> Result<(), ScriptError> {
-        let (agent, other) = self
-            .sides()
-            .ok_or(ScriptError::NobodyTalks("an end of hold"))?;
+        let (agent, other) = self.sides().ok_or(ScriptError::NobodyTalks("an end of hold"))?;
         stage.about("ChannelUnhold", agent);
         stage.device(other.device(), "INUSE");
         tell_peers(stage, agent, other);
@@ -234,28 +205,17 @@ impl Call {
     /// The agent and the other of the two who talk; between phones the agent is the one who was called.
     pub(super) fn sides(&self) -> Option<(&Leg, &Leg)> {
         let partner = &self.talk.as_ref()?.partner;
-        if partner.is_outside() {
-            Some((&self.caller, partner))
-        } else {
-            Some((partner, &self.caller))
-        }
+        if partner.is_outside() { Some((&self.caller, partner)) } else { Some((partner, &self.caller)) }
     }
 
     /// How long they talked and since when the call was dialled, in the caller's variables.
     pub(super) fn note_times(&self, stage: &mut Stage<'_>) {
         let since = |moment: Duration| stage.at().saturating_sub(moment);
         let talked = self.answered_at.map_or(Duration::ZERO, since);
-        let times = [
-            ("ANSWEREDTIME", talked),
-            ("DIALEDTIME", since(self.began_at)),
-        ];
+        let times = [("ANSWEREDTIME", talked), ("DIALEDTIME", since(self.began_at))];
         for (variable, time) in times {
             stage.set(&self.caller, variable, &time.as_secs().to_string());
-            stage.set(
-                &self.caller,
-                &format!("{variable}_MS"),
-                &time.as_millis().to_string(),
-            );
+            stage.set(&self.caller, &format!("{variable}_MS"), &time.as_millis().to_string());
         }
     }
 

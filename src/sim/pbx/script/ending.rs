@@ -20,14 +20,9 @@ impl Call {
     }
 
     pub(super) fn hangup_by_callee(&mut self, stage: &mut Stage<'_>) -> Result<(), ScriptError> {
-        let talk = self.talk.take().ok_or(ScriptError::NobodyTalks(
-            "a hang-up by the one who was called",
-        ))?;
+        let talk = self.talk.take().ok_or(ScriptError::NobodyTalks("a hang-up by the one who was called"))?;
         self.over = true;
-        let Talk {
-            mut bridge,
-            partner,
-        } = talk;
+        let Talk { mut bridge, partner } = talk;
         stage.quality(&partner, Some(&self.caller));
         stage.hangs_up(&partner, Some(16), None);
         Self::untell_peers(stage, &partner, &self.caller);
@@ -43,10 +38,7 @@ impl Call {
     }
 
     fn caller_ends_talk(&mut self, stage: &mut Stage<'_>, talk: Talk) {
-        let Talk {
-            mut bridge,
-            partner,
-        } = talk;
+        let Talk { mut bridge, partner } = talk;
         stage.quality(&self.caller, Some(&partner));
         let cause = matches!(self.app, App::Dial { .. }).then_some(16);
         stage.hangs_up(&self.caller, cause, None);
@@ -105,8 +97,7 @@ impl Call {
 
     fn note_abandoned(&self, stage: &mut Stage<'_>) {
         let waited = stage.at().saturating_sub(self.began_at);
-        let (seconds, milliseconds) =
-            (waited.as_secs().to_string(), waited.as_millis().to_string());
+        let (seconds, milliseconds) = (waited.as_secs().to_string(), waited.as_millis().to_string());
         for variable in ["QUEUEWAIT", "DIALEDTIME"] {
             stage.set(&self.caller, variable, &seconds);
             stage.set(&self.caller, &format!("{variable}_MS"), &milliseconds);
@@ -147,15 +138,8 @@ impl Call {
     }
 
     /// The one who is called says no, and the dial plan has nothing else to try.
-    pub(super) fn refuse(
-        &mut self,
-        stage: &mut Stage<'_>,
-        how: Refusal,
-    ) -> Result<(), ScriptError> {
-        let leg = self
-            .ringing
-            .pop()
-            .ok_or_else(|| ScriptError::DoesNotRing("the one who refuses".into()))?;
+    pub(super) fn refuse(&mut self, stage: &mut Stage<'_>, how: Refusal) -> Result<(), ScriptError> {
+        let leg = self.ringing.pop().ok_or_else(|| ScriptError::DoesNotRing("the one who refuses".into()))?;
         let (status, cause, sip) = answer_to(how);
         stage.hangs_up(&leg, Some(cause), Some(sip));
         stage.dial(status, "", &self.caller, &leg);

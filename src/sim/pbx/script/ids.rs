@@ -14,11 +14,7 @@ impl Ids {
     /// Call-IDs and bridge ids depend on the seed; channels are counted from 0 as after every start of an Asterisk.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            channels: AtomicU64::new(0),
-            others: AtomicU64::new(0),
-        }
+        Self { seed, channels: AtomicU64::new(0), others: AtomicU64::new(0) }
     }
 
     /// The number that a channel has behind the dot of its id and, in hex, behind the dash of its name.
@@ -47,9 +43,7 @@ impl Ids {
     /// The next number of a sequence that looks like chance (splitmix64).
     fn other(&self) -> u64 {
         let step = self.others.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        let mut mixed = self
-            .seed
-            .wrapping_add(step.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut mixed = self.seed.wrapping_add(step.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)

@@ -48,10 +48,7 @@ pub(super) struct Leg {
 
 impl Party {
     pub(super) fn new(name: &str, number: &str) -> Self {
-        Self {
-            name: name.into(),
-            number: number.into(),
-        }
+        Self { name: name.into(), number: number.into() }
     }
 
     /// The person behind an extension.
@@ -62,56 +59,26 @@ impl Party {
             "103" => "Cleo Agent".to_owned(),
             other => format!("Agent {other}"),
         };
-        Self {
-            name,
-            number: extension.into(),
-        }
+        Self { name, number: extension.into() }
     }
 }
 
 impl Leg {
     /// A channel by which somebody calls into the PBX.
-    pub(super) fn calling_in(
-        stage: &mut Stage<'_>,
-        endpoint: &str,
-        caller: Party,
-        context: &str,
-        exten: &str,
-    ) -> Self {
+    pub(super) fn calling_in(stage: &mut Stage<'_>, endpoint: &str, caller: Party, context: &str, exten: &str) -> Self {
         let call_id = stage.ids.call_id();
-        Self::create(
-            stage,
-            endpoint,
-            State::Ring,
-            caller,
-            Dialplan::at(context, exten),
-            call_id,
-        )
+        Self::create(stage, endpoint, State::Ring, caller, Dialplan::at(context, exten), call_id)
     }
 
     /// A channel by which the PBX calls somebody.
-    pub(super) fn called(
-        stage: &mut Stage<'_>,
-        endpoint: &str,
-        callee: Party,
-        context: &str,
-    ) -> Self {
+    pub(super) fn called(stage: &mut Stage<'_>, endpoint: &str, callee: Party, context: &str) -> Self {
         let call_id = stage.ids.uuid();
-        Self::create(
-            stage,
-            endpoint,
-            State::Down,
-            callee,
-            Dialplan::at(context, "s"),
-            call_id,
-        )
+        Self::create(stage, endpoint, State::Down, callee, Dialplan::at(context, "s"), call_id)
     }
 
     /// `PJSIP/101`, by which the state of a device is named.
     pub(super) fn device(&self) -> &str {
-        self.name
-            .rsplit_once('-')
-            .map_or(self.name.as_str(), |(device, _)| device)
+        self.name.rsplit_once('-').map_or(self.name.as_str(), |(device, _)| device)
     }
 
     pub(super) fn is_outside(&self) -> bool {

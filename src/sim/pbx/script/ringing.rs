@@ -9,9 +9,7 @@ impl Call {
     pub(super) fn ring(&mut self, stage: &mut Stage<'_>, phones: &[String]) {
         match self.app {
             App::Dial { seconds } => self.dial_phones(stage, phones, seconds),
-            App::Queue { .. } => phones
-                .iter()
-                .for_each(|phone| self.queue_rings(stage, phone)),
+            App::Queue { .. } => phones.iter().for_each(|phone| self.queue_rings(stage, phone)),
         }
     }
 
@@ -23,12 +21,7 @@ impl Call {
     }
 
     /// As `dial_phones`, by a channel that was sent here by somebody: the app shows in no frame of its own.
-    pub(super) fn dial_after_transfer(
-        &mut self,
-        stage: &mut Stage<'_>,
-        phones: &[String],
-        sent_by: &Leg,
-    ) {
+    pub(super) fn dial_after_transfer(&mut self, stage: &mut Stage<'_>, phones: &[String], sent_by: &Leg) {
         self.app = App::Dial { seconds: 25 };
         self.caller.dialplan.app_name = "Dial".into();
         self.caller.dialplan.app_data = dial_data(phones, 25);
@@ -36,10 +29,7 @@ impl Call {
     }
 
     fn call_phones(&mut self, stage: &mut Stage<'_>, phones: &[String], sent_by: Option<&Leg>) {
-        let mut legs = phones
-            .iter()
-            .map(|phone| self.call_phone(stage, phone, sent_by))
-            .collect::<Vec<_>>();
+        let mut legs = phones.iter().map(|phone| self.call_phone(stage, phone, sent_by)).collect::<Vec<_>>();
         stage.tick();
         for leg in &legs {
             stage.dial("", &leg.dialled(), &self.caller, leg);
@@ -58,11 +48,7 @@ impl Call {
         let mut leg = Leg::called(stage, phone, Party::agent(phone), "internal");
         stage.set(&leg, "DIALEDPEERNUMBER", phone);
         if let Some(sent_by) = sent_by {
-            stage.set(
-                &leg,
-                "__SIPREFERREDBYHDR",
-                &format!("<sip:{}@127.0.0.1>", sent_by.caller.number),
-            );
+            stage.set(&leg, "__SIPREFERREDBYHDR", &format!("<sip:{}@127.0.0.1>", sent_by.caller.number));
         }
         leg.belongs_to("AppDial", &self.caller);
         stage.shows_app(&leg);
@@ -89,11 +75,7 @@ impl Call {
 
     /// The line outside is dialled; it rings when the far end says so.
     pub(super) fn call_outside(&mut self, stage: &mut Stage<'_>, number: &str) {
-        stage.run(
-            &mut self.caller,
-            "Dial",
-            &format!("PJSIP/{number}@trunk,25,tT"),
-        );
+        stage.run(&mut self.caller, "Dial", &format!("PJSIP/{number}@trunk,25,tT"));
         self.begin_dial(stage);
         let mut leg = Leg::called(stage, "trunk", Party::default(), "from-trunk");
         stage.set(&leg, "DIALEDPEERNUMBER", &format!("{number}@trunk"));
@@ -101,7 +83,8 @@ impl Call {
         leg.caller = Party::new("", number);
         stage.shows_app(&leg);
         let presentation = "Presentation Allowed, Not Screened";
-        let fields = serde_json::json!({ "channel": leg, "caller_presentation": 0, "caller_presentation_txt": presentation });
+        let fields =
+            serde_json::json!({ "channel": leg, "caller_presentation": 0, "caller_presentation_txt": presentation });
         stage.frame("ChannelCallerId", fields);
         stage.about("ChannelConnectedLine", &leg);
         stage.tick();
@@ -140,18 +123,11 @@ impl Leg {
     /// What `Dial` calls the leg in its first frame: `101`, or `+49…@trunk`.
     pub(super) fn dialled(&self) -> String {
         let number = &self.caller.number;
-        if self.is_outside() {
-            format!("{number}@trunk")
-        } else {
-            number.clone()
-        }
+        if self.is_outside() { format!("{number}@trunk") } else { number.clone() }
     }
 }
 
 fn dial_data(phones: &[String], seconds: u32) -> String {
-    let targets = phones
-        .iter()
-        .map(|phone| format!("PJSIP/{phone}"))
-        .collect::<Vec<_>>();
+    let targets = phones.iter().map(|phone| format!("PJSIP/{phone}")).collect::<Vec<_>>();
     format!("{},{seconds},tT", targets.join("&"))
 }

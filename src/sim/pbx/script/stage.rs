@@ -20,18 +20,9 @@ const QUALITY: [(&str, &str); 5] = [
         "RTPAUDIOQOSJITTER",
         "minrxjitter=000.000000;maxrxjitter=000.001000;avgrxjitter=000.000500;stdevrxjitter=000.000100;",
     ),
-    (
-        "RTPAUDIOQOSLOSS",
-        "minrxlost=000.000000;maxrxlost=000.000000;avgrxlost=000.000000;stdevrxlost=000.000000;",
-    ),
-    (
-        "RTPAUDIOQOSRTT",
-        "minrtt=000.000000;maxrtt=000.000000;avgrtt=000.000000;stdevrtt=000.000000;",
-    ),
-    (
-        "RTPAUDIOQOSMES",
-        "minrxmes=088.000000;maxrxmes=088.000000;avgrxmes=088.000000;stdevrxmes=000.000000;",
-    ),
+    ("RTPAUDIOQOSLOSS", "minrxlost=000.000000;maxrxlost=000.000000;avgrxlost=000.000000;stdevrxlost=000.000000;"),
+    ("RTPAUDIOQOSRTT", "minrtt=000.000000;maxrtt=000.000000;avgrtt=000.000000;stdevrtt=000.000000;"),
+    ("RTPAUDIOQOSMES", "minrxmes=088.000000;maxrxmes=088.000000;avgrxmes=088.000000;stdevrxmes=000.000000;"),
 ];
 
 pub(super) struct Stage<'a> {
@@ -43,12 +34,7 @@ pub(super) struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     pub(super) fn new(start: Timestamp, ids: &'a Ids) -> Self {
-        Self {
-            ids,
-            start,
-            at: Duration::ZERO,
-            reel: Reel::default(),
-        }
+        Self { ids, start, at: Duration::ZERO, reel: Reel::default() }
     }
 
     pub(super) fn into_reel(self) -> Reel {
@@ -80,11 +66,7 @@ impl<'a> Stage<'a> {
     }
 
     pub(super) fn set_variable(&mut self, leg: &Leg, name: &str, value: &str) {
-        self.reel.variables.push(Variable {
-            channel: leg.id.clone(),
-            name: name.into(),
-            value: value.into(),
-        });
+        self.reel.variables.push(Variable { channel: leg.id.clone(), name: name.into(), value: value.into() });
     }
 
     /// A frame with these fields besides those that every frame has.
@@ -95,10 +77,7 @@ impl<'a> Stage<'a> {
             fields.insert("asterisk_id".into(), "52:54:00:00:00:01".into());
             fields.insert("application".into(), "ctibridge".into());
         }
-        self.reel.cues.push(Cue {
-            at: self.at,
-            frame: fields.to_string(),
-        });
+        self.reel.cues.push(Cue { at: self.at, frame: fields.to_string() });
     }
 
     /// A frame that has nothing but a channel.
@@ -112,10 +91,7 @@ impl<'a> Stage<'a> {
     }
 
     pub(super) fn set(&mut self, leg: &Leg, variable: &str, value: &str) {
-        self.frame(
-            "ChannelVarset",
-            json!({ "channel": leg, "variable": variable, "value": value }),
-        );
+        self.frame("ChannelVarset", json!({ "channel": leg, "variable": variable, "value": value }));
     }
 
     pub(super) fn clear(&mut self, leg: &Leg, variables: &[&str]) {
@@ -133,30 +109,22 @@ impl<'a> Stage<'a> {
 
     pub(super) fn shows_app(&mut self, leg: &Leg) {
         let (app, data) = (&leg.dialplan.app_name, &leg.dialplan.app_data);
-        self.frame(
-            "ChannelDialplan",
-            json!({ "channel": leg, "dialplan_app": app, "dialplan_app_data": data }),
-        );
+        self.frame("ChannelDialplan", json!({ "channel": leg, "dialplan_app": app, "dialplan_app_data": data }));
     }
 
     pub(super) fn dial(&mut self, status: &str, dialstring: &str, caller: &Leg, peer: &Leg) {
-        let frame = json!({ "dialstatus": status, "dialstring": dialstring, "forward": "", "caller": caller, "peer": peer });
+        let frame =
+            json!({ "dialstatus": status, "dialstring": dialstring, "forward": "", "caller": caller, "peer": peer });
         self.frame("Dial", frame);
     }
 
     pub(super) fn device(&mut self, device: &str, state: &str) {
-        self.frame(
-            "DeviceStateChanged",
-            json!({ "device_state": { "name": device, "state": state } }),
-        );
+        self.frame("DeviceStateChanged", json!({ "device_state": { "name": device, "state": state } }));
     }
 
     /// Somebody hangs up; `None` where Asterisk gives no cause.
     pub(super) fn hangs_up(&mut self, leg: &Leg, cause: Option<u32>, sip: Option<u32>) {
-        self.frame(
-            "ChannelHangupRequest",
-            with_causes(json!({ "channel": leg }), cause, sip),
-        );
+        self.frame("ChannelHangupRequest", with_causes(json!({ "channel": leg }), cause, sip));
     }
 
     /// The PBX itself takes the channel down.
@@ -165,10 +133,7 @@ impl<'a> Stage<'a> {
     }
 
     pub(super) fn takes_down_for(&mut self, leg: &Leg, cause: u32, sip: Option<u32>) {
-        self.frame(
-            "ChannelHangupRequest",
-            with_causes(json!({ "channel": leg, "soft": true }), Some(cause), sip),
-        );
+        self.frame("ChannelHangupRequest", with_causes(json!({ "channel": leg, "soft": true }), Some(cause), sip));
     }
 
     pub(super) fn destroyed(&mut self, leg: &Leg, cause: u32, sip: Option<u32>) {

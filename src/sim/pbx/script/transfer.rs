@@ -17,10 +17,7 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) fn new(main: Call) -> Self {
-        Self {
-            main,
-            consultation: None,
-        }
+        Self { main, consultation: None }
     }
 
     pub(super) fn perform(&mut self, stage: &mut Stage<'_>, act: &Act) -> Result<(), ScriptError> {
@@ -65,10 +62,7 @@ impl Show {
 
     fn consult(&mut self, stage: &mut Stage<'_>, to: &str) -> Result<(), ScriptError> {
         self.main.hold(stage)?;
-        let (agent, _) = self
-            .main
-            .sides()
-            .ok_or(ScriptError::NobodyTalks("a consultation"))?;
+        let (agent, _) = self.main.sides().ok_or(ScriptError::NobodyTalks("a consultation"))?;
         let agent = agent.caller.number.clone();
         stage.wait(std::time::Duration::from_millis(4));
         let mut call = Call::from_phone(stage, &agent, to);
@@ -86,18 +80,9 @@ impl Show {
     }
 
     fn complete_transfer(&mut self, stage: &mut Stage<'_>) -> Result<(), ScriptError> {
-        let mut consultation = self
-            .consultation
-            .take()
-            .ok_or(ScriptError::NoConsultation)?;
-        let target = consultation
-            .talk
-            .take()
-            .ok_or(ScriptError::NobodyTalks("a transfer"))?;
-        let sides = self
-            .main
-            .part()
-            .ok_or(ScriptError::NobodyTalks("a transfer"))?;
+        let mut consultation = self.consultation.take().ok_or(ScriptError::NoConsultation)?;
+        let target = consultation.talk.take().ok_or(ScriptError::NobodyTalks("a transfer"))?;
+        let sides = self.main.part().ok_or(ScriptError::NobodyTalks("a transfer"))?;
         let (caller, talk) = hand_over(stage, sides, &mut consultation, target);
         self.main.caller = caller;
         self.main.talk = Some(talk);
@@ -118,25 +103,13 @@ impl Call {
     fn part(&mut self) -> Option<Sides> {
         let Talk { bridge, partner } = self.talk.take()?;
         let caller = self.caller.clone();
-        let (agent, other) = if partner.is_outside() {
-            (caller, partner)
-        } else {
-            (partner, caller)
-        };
-        Some(Sides {
-            bridge,
-            agent,
-            other,
-        })
+        let (agent, other) = if partner.is_outside() { (caller, partner) } else { (partner, caller) };
+        Some(Sides { bridge, agent, other })
     }
 
     /// The agent's phone sends REFER and is out; the other is dialled on by the PBX.
     fn blind_transfer(&mut self, stage: &mut Stage<'_>, to: &str) -> Result<(), ScriptError> {
-        let Sides {
-            mut bridge,
-            agent,
-            mut other,
-        } = self.part().ok_or(ScriptError::NobodyTalks("a transfer"))?;
+        let Sides { mut bridge, agent, mut other } = self.part().ok_or(ScriptError::NobodyTalks("a transfer"))?;
         note_refer(stage, &agent, &other, to);
         let before = (other.clone(), bridge.clone());
         untell_peer(stage, &other);
@@ -150,10 +123,7 @@ impl Call {
         self.sent_on = true;
         self.begin_dial(stage);
         bridge.leave(stage, &agent);
-        stage.frame(
-            "BridgeBlindTransfer",
-            blind_transfer_frame(&agent, to, &before),
-        );
+        stage.frame("BridgeBlindTransfer", blind_transfer_frame(&agent, to, &before));
         bridge.destroy(stage);
         stage.quality(&agent, None);
         stage.destroyed(&agent, 16, None);
@@ -180,39 +150,20 @@ fn note_refer(stage: &mut Stage<'_>, agent: &Leg, other: &Leg, to: &str) {
     stage.set(agent, "BLINDTRANSFER", &other.name);
     stage.set(other, "SIPTRANSFER", "yes");
     stage.set(other, "SIPREFERRINGCONTEXT", "internal");
-    stage.set(
-        other,
-        "__SIPREFERREDBYHDR",
-        &format!("<sip:{}@127.0.0.1>", agent.caller.number),
-    );
+    stage.set(other, "__SIPREFERREDBYHDR", &format!("<sip:{}@127.0.0.1>", agent.caller.number));
     stage.set(other, "SIPREFERTOHDR", &format!("sip:{to}@127.0.0.1:5060"));
     tell_peers(stage, agent, other);
 }
 
 /// The other takes the agent's place in the bridge of the consultation, and both legs of the agent end.
-fn hand_over(
-    stage: &mut Stage<'_>,
-    sides: Sides,
-    consultation: &mut Call,
-    target: Talk,
-) -> (Leg, Talk) {
-    let Sides {
-        bridge: mut first,
-        agent,
-        mut other,
-    } = sides;
-    let Talk {
-        bridge: mut second,
-        partner: mut target,
-    } = target;
+fn hand_over(stage: &mut Stage<'_>, sides: Sides, consultation: &mut Call, target: Talk) -> (Leg, Talk) {
+    let Sides { bridge: mut first, agent, mut other } = sides;
+    let Talk { bridge: mut second, partner: mut target } = target;
     stage.about("ChannelUnhold", &agent);
     stage.about("ChannelUnhold", &consultation.caller);
     stage.set(&other, "ATTENDEDTRANSFER", &agent.name);
     stage.set(&agent, "ATTENDEDTRANSFER", &other.name);
-    let frame = attended_transfer_frame(
-        (&agent, &first, &other),
-        (&consultation.caller, &second, &target),
-    );
+    let frame = attended_transfer_frame((&agent, &first, &other), (&consultation.caller, &second, &target));
     first.leave(stage, &other);
     untell_peer(stage, &consultation.caller);
     second.leave(stage, &consultation.caller);
@@ -237,20 +188,11 @@ fn hand_over(
     first.destroy(stage);
     stage.quality(&agent, None);
     stage.destroyed(&agent, 16, None);
-    (
-        other,
-        Talk {
-            bridge: second,
-            partner: target,
-        },
-    )
+    (other, Talk { bridge: second, partner: target })
 }
 
 /// Each side is the transferer's leg, its bridge, and who is on the far side of it.
-fn attended_transfer_frame(
-    first: (&Leg, &Bridge, &Leg),
-    second: (&Leg, &Bridge, &Leg),
-) -> serde_json::Value {
+fn attended_transfer_frame(first: (&Leg, &Bridge, &Leg), second: (&Leg, &Bridge, &Leg)) -> serde_json::Value {
     json!({
         "transferer_first_leg": first.0,
         "transferer_first_leg_bridge": first.1,
