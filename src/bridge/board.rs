@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::calls::record::{CallKey, CallRecord, OpenCall};
+use crate::calls::record::{CallKey, CallRecord, Extension, OpenCall};
 use crate::http::CallView;
 
 /// How many finished calls are remembered; older ones are Tasks in Salesforce.
@@ -37,6 +37,12 @@ impl Board {
 
     pub fn open(&self) -> usize {
         self.lock().live.len()
+    }
+
+    /// Who of us has to do with a live call; `None` when there is no such call.
+    pub fn agents_of(&self, key: &CallKey) -> Option<Vec<Extension>> {
+        let calls = self.lock();
+        Some(calls.live.get(key)?.agents.iter().map(|part| part.extension.clone()).collect())
     }
 
     /// Live calls first, then those that ended, the latest first.
