@@ -27,13 +27,17 @@
 
 pub mod backoff;
 pub mod calls;
+pub mod cli;
 pub mod directory;
 pub mod feeds;
 pub mod http;
 pub mod journal;
 pub mod lifecycle;
+pub mod metrics;
 pub mod phone;
 pub mod pops;
 pub mod salesforce;
 pub mod secret;
+pub mod settings;
 pub mod sim;
+pub mod telemetry;
