@@ -167,7 +167,9 @@ fn number(id: &str) -> Result<EntryId, JournalTrouble> {
 fn changed(outcome: Result<Changed, JournalError>) -> Result<(), JournalTrouble> {
     match outcome.map_err(unavailable)? {
         Changed::Done => Ok(()),
-        Changed::NotNow => Err(JournalTrouble::NotNow("It is on the wire or done already. Look again in a minute.".into())),
+        Changed::NotNow => {
+            Err(JournalTrouble::NotNow("It is on the wire or done already. Look again in a minute.".into()))
+        }
         Changed::NotFound => Err(JournalTrouble::NoSuchEntry),
     }
 }
@@ -187,7 +189,9 @@ fn entry_view(entry: Entry) -> JournalEntry {
             EntryState::Done { .. } => {
                 Fate::Done { task: entry.task.as_ref().map(ToString::to_string).unwrap_or_default() }
             }
-            EntryState::Parked { reason, .. } => Fate::Parked { reason: reason.to_string() },
+            EntryState::Parked { reason, .. } => {
+                Fate::Parked { reason: format!("{}: {} {}", reason.code, reason.message, reason.advice) }
+            }
         },
         since: entry.record.ended,
         tries: entry.attempts,

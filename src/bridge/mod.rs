@@ -133,8 +133,7 @@ impl Bridge {
         };
         let (policy, policy_now) = watch::channel(Arc::new(policy_of(&config)));
         let (unknown, unknown_now) = watch::channel(config.pops.unknown);
-        let bridge =
-            Self { address, admin_token, parts, policy, unknown, feeds, pump, sender, http, disk, deaths };
+        let bridge = Self { address, admin_token, parts, policy, unknown, feeds, pump, sender, http, disk, deaths };
         bridge.start_sender(&config)?;
         let messages = bridge.start_pump(&config, policy_now).await?;
         bridge.start_http(&config, listener, proxies, unknown_now);

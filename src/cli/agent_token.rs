@@ -16,11 +16,7 @@ pub struct Args {
 
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let extension = &args.extension;
-    if extension.is_empty()
-        || !extension
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-    {
+    if extension.is_empty() || !extension.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
         bail!("an extension is made of letters, digits, - and _");
     }
     let settings = context.settings()?;
@@ -29,9 +25,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         Err(DaemonError::NotRunning { .. }) => by_hand(&settings, extension)?,
         Err(DaemonError::Other(error)) => return Err(error),
     };
-    output::complain(&format!(
-        "the token of agent {extension}; it is not shown again:"
-    ));
+    output::complain(&format!("the token of agent {extension}; it is not shown again:"));
     output::print(&token)?;
     Ok(())
 }
@@ -41,17 +35,12 @@ async fn by_daemon(settings: &Settings, extension: &str) -> Result<String, Daemo
     let daemon = Daemon::new(settings)?;
     let answer = daemon.post(&["agents", extension, "token"]).await?;
     let token = answer.get("token").and_then(Json::as_str);
-    Ok(token
-        .context("the daemon answered without a token; is it ctibridge?")?
-        .to_owned())
+    Ok(token.context("the daemon answered without a token; is it ctibridge?")?.to_owned())
 }
 
 /// No daemon runs: the store is written here, and the daemon reads it when it starts.
 fn by_hand(settings: &Settings, extension: &str) -> anyhow::Result<String> {
-    let agent = settings
-        .agent_list
-        .iter()
-        .find(|agent| agent.extension == extension);
+    let agent = settings.agent_list.iter().find(|agent| agent.extension == extension);
     match agent {
         Some(agent) if !agent.token_sha256.is_empty() => {
             bail!(

@@ -6,9 +6,7 @@ use super::daemon::Daemon;
 use super::table::{sheet, table};
 use super::{Context, output};
 
-const COLUMNS: [&str; 9] = [
-    "id", "state", "key", "call", "started", "tries", "attempts", "next_try", "reason",
-];
+const COLUMNS: [&str; 9] = ["id", "state", "key", "call", "started", "tries", "attempts", "next_try", "reason"];
 /// More than any journal holds.
 const ALL: &str = "1000000";
 
@@ -56,9 +54,7 @@ enum What {
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let daemon = Daemon::new(&context.settings()?)?;
     match &args.what {
-        What::List { state, limit, json } => {
-            list(&daemon, state.as_deref(), &limit.to_string(), *json).await
-        }
+        What::List { state, limit, json } => list(&daemon, state.as_deref(), &limit.to_string(), *json).await,
         What::Show { id, json } => show(&daemon, id, *json).await,
         What::Retry { ids } => {
             for id in ids {
@@ -79,11 +75,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 }
 
 async fn list(daemon: &Daemon, state: Option<&str>, limit: &str, json: bool) -> anyhow::Result<()> {
-    let query: Vec<_> = state
-        .map(|state| ("state", state))
-        .into_iter()
-        .chain([("limit", limit)])
-        .collect();
+    let query: Vec<_> = state.map(|state| ("state", state)).into_iter().chain([("limit", limit)]).collect();
     let answer = daemon.get(&["journal"], &query).await?;
     if json {
         return Ok(output::print_json(&answer)?);
@@ -115,9 +107,5 @@ async fn export(daemon: &Daemon) -> anyhow::Result<()> {
 
 /// The list itself, or the one under `entries`.
 fn entries(answer: &Json) -> &[Json] {
-    answer
-        .get("entries")
-        .unwrap_or(answer)
-        .as_array()
-        .map_or(&[], Vec::as_slice)
+    answer.get("entries").unwrap_or(answer).as_array().map_or(&[], Vec::as_slice)
 }

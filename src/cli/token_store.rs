@@ -22,42 +22,29 @@ pub(super) struct TokenStore {
 
 impl TokenStore {
     pub(super) fn in_folder(folder: &Path) -> Self {
-        Self {
-            folder: folder.to_owned(),
-        }
+        Self { folder: folder.to_owned() }
     }
 
     /// A new token for the agent; the older one ends.
     pub(super) fn renew(&self, extension: &str) -> anyhow::Result<String> {
         let shown = self.folder.display();
         if !self.folder.is_dir() {
-            return Err(anyhow!(
-                "the state folder {shown} is not there; start ctibridge once, or make it"
-            ));
+            return Err(anyhow!("the state folder {shown} is not there; start ctibridge once, or make it"));
         }
-        let lock = self.open(
-            "agent-tokens.lock",
-            OpenOptions::new().create(true).truncate(false),
-        )?;
-        lock.lock()
-            .with_context(|| format!("cannot lock the tokens in {shown}"))?;
+        let lock = self.open("agent-tokens.lock", OpenOptions::new().create(true).truncate(false))?;
+        lock.lock().with_context(|| format!("cannot lock the tokens in {shown}"))?;
         let mut hashes = self.read()?;
         let token = new_token()?;
         hashes.insert(extension.to_owned(), hash(&token));
-        self.write(&hashes)
-            .with_context(|| format!("cannot write the tokens to {shown}"))?;
+        self.write(&hashes).with_context(|| format!("cannot write the tokens to {shown}"))?;
         Ok(token)
     }
 
     fn read(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let path = self.path();
         match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| {
-                format!(
-                    "{} is damaged; move it away, and make the tokens anew",
-                    path.display()
-                )
-            }),
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .with_context(|| format!("{} is damaged; move it away, and make the tokens anew", path.display())),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(BTreeMap::new()),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
@@ -77,15 +64,9 @@ impl TokenStore {
     /// For its owner only, who is the folder's: root may run this for a daemon that is not root.
     fn open(&self, name: &str, options: &mut OpenOptions) -> anyhow::Result<File> {
         let path = self.folder.join(name);
-        let file = options
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .with_context(|| {
-                format!(
-                    "cannot write {}; run this as root or as the daemon's user",
-                    path.display()
-                )
+        let file =
+            options.write(true).mode(0o600).open(&path).with_context(|| {
+                format!("cannot write {}; run this as root or as the daemon's user", path.display())
             })?;
         let (folder, own) = (std::fs::metadata(&self.folder)?, file.metadata()?);
         if (folder.uid(), folder.gid()) != (own.uid(), own.gid()) {
@@ -102,8 +83,7 @@ impl TokenStore {
 
 fn new_token() -> anyhow::Result<String> {
     let mut bytes = [0; TOKEN_BYTES];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
+    getrandom::fill(&mut bytes).map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
@@ -133,10 +113,7 @@ mod tests {
         let hashes = store.read().unwrap();
         assert_eq!(hashes.keys().collect::<Vec<_>>(), ["101", "102"]);
         assert_eq!(hashes["101"], hash(&second));
-        let mode = std::fs::metadata(store.path())
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = std::fs::metadata(store.path()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(!folder.path().join("agent-tokens.json.new").exists());
     }
@@ -146,13 +123,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = TokenStore::in_folder(folder.path());
         std::fs::write(store.path(), "{").unwrap();
-        assert!(
-            store
-                .renew("101")
-                .unwrap_err()
-                .to_string()
-                .contains("damaged")
-        );
+        assert!(store.renew("101").unwrap_err().to_string().contains("damaged"));
         assert_eq!(std::fs::read_to_string(store.path()).unwrap(), "{");
     }
 }

@@ -17,17 +17,11 @@ impl Place {
     }
 
     pub(super) fn named(source: &str) -> Self {
-        Self {
-            source: source.escape_debug().to_string().into(),
-            line: None,
-        }
+        Self { source: source.escape_debug().to_string().into(), line: None }
     }
 
     pub(super) fn at_line(&self, line: usize) -> Self {
-        Self {
-            source: Arc::clone(&self.source),
-            line: Some(line),
-        }
+        Self { source: Arc::clone(&self.source), line: Some(line) }
     }
 }
 
