@@ -130,6 +130,7 @@ impl Error {
     }
 
     /// Whether a write may have been done although no proper answer came.
+    #[must_use]
     pub fn fate_unknown(&self) -> bool {
         match self {
             Self::NoAnswer { .. } | Self::TooLarge { .. } | Self::Results { .. } => true,
@@ -150,6 +151,7 @@ impl Error {
     }
 
     /// Salesforce's own words, which may carry data of the org: for the journal, never for a log.
+    #[must_use]
     pub fn message(&self) -> Option<&str> {
         match self {
             Self::Refused(refusal) => Some(&refusal.message),
@@ -172,6 +174,7 @@ impl Error {
     }
 
     /// Salesforce's code, `INVALID_FIELD`, when it gave one.
+    #[must_use]
     pub fn code(&self) -> Option<&str> {
         if let Self::Refused(refusal) = self {
             Some(&refusal.code)
@@ -205,6 +208,7 @@ impl Error {
 
 impl Refusal {
     /// Salesforce's own words, which may carry data of the org.
+    #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
