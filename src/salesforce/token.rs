@@ -14,7 +14,7 @@ use crate::secret::Secret;
 /// How long a refused login is not tried again: each try counts against the user's lock-out.
 const REFUSED_WAIT: Duration = Duration::from_secs(30);
 /// How long no other session is asked for after a fresh one was refused.
-const DISTRUST: Duration = Duration::from_secs(10);
+const DISTRUST: Duration = Duration::from_secs(2);
 
 /// A token that was good when it came.
 #[derive(Debug)]
