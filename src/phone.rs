@@ -228,7 +228,11 @@ impl NumberPlan {
 }
 
 fn parse_region(text: &str) -> Option<Region> {
-    text.to_ascii_uppercase().parse().ok()
+    let region: Region = text.to_ascii_uppercase().parse().ok()?;
+    PHONE_NUMBER_UTIL
+        .get_supported_regions()
+        .any(|known| known == region)
+        .then_some(region)
 }
 
 fn parse_range(text: &str) -> Option<RangeInclusive<usize>> {
@@ -385,6 +389,17 @@ mod tests {
                 extension: Some("9".into())
             }
         );
+    }
+
+    #[test]
+    fn a_region_must_have_phone_numbers() {
+        for region in ["DE", "us", "GB"] {
+            assert!(NumberPlan::new(region, "", "2-6").is_ok(), "{region}");
+        }
+        for region in ["", "XX", "ZZ", "001", "EU", "Germany"] {
+            let refused = NumberPlan::new(region, "", "2-6").err();
+            assert_eq!(refused, Some(PlanError::Region(region.to_owned())));
+        }
     }
 
     #[test]

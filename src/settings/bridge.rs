@@ -38,6 +38,7 @@ impl Bridge {
         )
     }
 
+    #[must_use]
     pub fn state_dir(&self) -> &Path {
         Path::new(&self.state_dir)
     }

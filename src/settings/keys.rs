@@ -130,8 +130,10 @@ impl Reader<'_> {
                 Some(Near::Far(_)) | None => known(),
             };
             let what = format!("{kind:?} is no known kind");
+            let place = entry.value.as_table().and_then(|keys| keys.get("kind"));
+            let place = place.map_or(&entry.place, |kind| &kind.place);
             self.findings
-                .problem_at(&entry.place, &format!("{path}.kind"), what, expected);
+                .problem_at(place, &format!("{path}.kind"), what, expected);
             return None;
         };
         self.value(&path, section, &Shape::Table(table.clone()), entry)
@@ -334,7 +336,7 @@ impl Reader<'_> {
     }
 
     fn warn_of_open_file(&mut self, key: &str, place: &Place, path: &std::path::Path) {
-        let path = files::shown(path);
+        let path = path.display();
         let text = format!("{path} may be read by others than its owner; do: chmod 600 {path}");
         self.findings.warning_at(place, key, text);
     }

@@ -156,11 +156,7 @@ fn explain(error: &ConfigError) -> (String, String, &'static str) {
         return (key, "is no duration".to_owned(), expected);
     }
     let line = text.lines().next().unwrap_or_default();
-    (
-        key,
-        format!("cannot be read: {}", line.escape_debug()),
-        "another value",
-    )
+    (key, format!("cannot be read: {line}"), "another value")
 }
 
 #[derive(Debug, Clone)]

@@ -85,6 +85,7 @@ impl Settings {
     }
 
     /// The keys in which newer settings differ, without their values, so that a reload can say what needs a restart.
+    #[must_use]
     pub fn changed_keys(&self, newer: &Self) -> Vec<String> {
         let both: std::collections::BTreeSet<_> =
             self.flat.keys().chain(newer.flat.keys()).collect();
@@ -95,6 +96,7 @@ impl Settings {
     }
 
     /// Whether a change of this key takes effect without a restart.
+    #[must_use]
     pub fn applies_at_once(key: &str) -> bool {
         [
             "log.",

@@ -148,7 +148,7 @@ impl Lines<'_> {
         let offset = error.span().map_or(0, |span| span.start);
         SyntaxError {
             place: self.place(offset),
-            message: error.message().escape_debug().to_string(),
+            message: error.message().to_owned(),
         }
     }
 

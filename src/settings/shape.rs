@@ -165,22 +165,28 @@ impl Definitions<'_> {
             .map(|names| names.iter().filter_map(Json::as_str).collect())
             .unwrap_or_default();
         let keys = schema.get("properties").and_then(Json::as_object);
-        TableShape {
-            keys: keys
-                .into_iter()
-                .flatten()
-                .map(|(name, key)| {
-                    (
-                        name.clone(),
-                        self.key(key, required.contains(&name.as_str())),
-                    )
-                })
-                .collect(),
-            rest: schema
-                .get("additionalProperties")
-                .filter(|rest| **rest != Json::Bool(false))
-                .map(|rest| Box::new(self.shape(rest))),
+        // A variant is its `kind` beside a reference to the rest.
+        let mut table = self.referred_table(schema);
+        for (name, key) in keys.into_iter().flatten() {
+            let required = required.contains(&name.as_str());
+            table.keys.insert(name.clone(), self.key(key, required));
         }
+        if let Some(rest) = schema
+            .get("additionalProperties")
+            .filter(|rest| **rest != Json::Bool(false))
+        {
+            table.rest = Some(Box::new(self.shape(rest)));
+        }
+        table
+    }
+
+    fn referred_table(&self, schema: &Json) -> TableShape {
+        let referred = text(schema, "$ref").map(|reference| self.referred(reference));
+        referred
+            .as_ref()
+            .and_then(Shape::as_table)
+            .cloned()
+            .unwrap_or_default()
     }
 
     fn key(&self, schema: &Json, required: bool) -> Key {

@@ -40,11 +40,7 @@ fn devices(agents: &[Agent], findings: &mut Findings) {
             };
             let key = format!("agent.{}.devices", agent.extension);
             let what = format!("{device:?} is already agent {other}'s");
-            findings.problem(
-                &key,
-                what.escape_debug().to_string(),
-                "each device at one agent",
-            );
+            findings.problem(&key, what, "each device at one agent");
         }
     }
 }

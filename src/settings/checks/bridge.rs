@@ -39,7 +39,7 @@ fn number_plan(bridge: &Bridge, findings: &mut Findings) {
     let (what, expected) = message
         .split_once("; expected ")
         .unwrap_or((&message, "another value"));
-    findings.problem(key, what.escape_debug().to_string(), expected);
+    findings.problem(key, what, expected);
 }
 
 fn ignored(bridge: &Bridge, findings: &mut Findings) {

@@ -83,10 +83,7 @@ fn trunks(key: &str, trunks: &[String], settings: &Settings, findings: &mut Find
             .iter()
             .find(|agent| agent.devices.contains(trunk));
         if let Some(agent) = owner {
-            let what = format!(
-                "{trunk:?} is a device of agent {}, too",
-                agent.extension.escape_debug()
-            );
+            let what = format!("{trunk:?} is a device of agent {}, too", agent.extension);
             findings.problem(key, what, "each endpoint as one of them");
         }
     }

@@ -46,10 +46,6 @@ fn template(key: &str, text: &str, findings: &mut Findings) {
             "is no template: {}",
             error.detail().unwrap_or("it cannot be read")
         );
-        findings.problem(
-            key,
-            what.escape_debug().to_string(),
-            "a template such as \"{{ direction }} call\"",
-        );
+        findings.problem(key, what, "a template such as \"{{ direction }} call\"");
     }
 }
