@@ -56,13 +56,9 @@ pub struct Match {
 
 impl Answer {
     /// Nothing found, and nothing more to be found.
+    #[must_use]
     pub fn unknown(number: PhoneNumber) -> Self {
-        Self {
-            number,
-            source: Source::None,
-            matches: Vec::new(),
-            complete: true,
-        }
+        Self { number, source: Source::None, matches: Vec::new(), complete: true }
     }
 }
 

@@ -1,0 +1,128 @@
+//! Which records a Task is linked to: `WhoId` and `WhatId`.
+
+use super::entry::Unlinked;
+use super::note::Note;
+use crate::directory::answer::{Answer, Match};
+use crate::salesforce::RecordId;
+
+/// The records of a Task and what is to be said of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Link<'a> {
+    pub who: Option<RecordId>,
+    pub what: Option<RecordId>,
+    /// The record that the Task is about, where one was found or chosen among those found.
+    pub record: Option<&'a Match>,
+    /// Several that fit equally well, none of which was chosen.
+    pub candidates: Vec<&'a Match>,
+}
+
+/// By the agent's choice, else by the best match.
+pub(super) fn link<'a>(
+    answer: Option<&'a Answer>,
+    notes: &[&Note],
+    refused: Option<&Unlinked>,
+) -> Link<'a> {
+    let best = best(answer);
+    let chosen = notes.iter().rev().find_map(|note| note.record_id.as_ref());
+    let link = match chosen {
+        Some(id) => by_choice(answer, &best, id),
+        None => by_match(best),
+    };
+    without(link, refused)
+}
+
+/// The best matches: those of the first one's object and exactness.
+fn best(answer: Option<&Answer>) -> Vec<&Match> {
+    let matches = answer
+        .map(|answer| answer.matches.as_slice())
+        .unwrap_or_default();
+    let Some(first) = matches.first() else {
+        return Vec::new();
+    };
+    matches
+        .iter()
+        .filter(|other| other.object == first.object && other.exactness == first.exactness)
+        .collect()
+}
+
+fn by_match(best: Vec<&Match>) -> Link<'_> {
+    match best.as_slice() {
+        [] => Link::default(),
+        [one] => to_match(one),
+        several => Link {
+            what: common_account(several),
+            candidates: best,
+            ..Link::default()
+        },
+    }
+}
+
+fn to_match(found: &Match) -> Link<'_> {
+    let mut link = to_record(&found.object, &found.id, found.person_contact_id.as_ref());
+    link.record = Some(found);
+    link
+}
+
+fn to_record<'a>(object: &str, id: &RecordId, person: Option<&RecordId>) -> Link<'a> {
+    let id = Some(id.clone());
+    match (object, person) {
+        ("Contact" | "Lead", _) => Link {
+            who: id,
+            ..Link::default()
+        },
+        (_, Some(person)) => Link {
+            who: Some(person.clone()),
+            ..Link::default()
+        },
+        (_, None) => Link {
+            what: id,
+            ..Link::default()
+        },
+    }
+}
+
+/// What the agent chose, and beside a case, an opportunity or the like the person who called, where only one contact fits.
+fn by_choice<'a>(answer: Option<&'a Answer>, best: &[&'a Match], id: &RecordId) -> Link<'a> {
+    let found = answer.and_then(|answer| answer.matches.iter().find(|one| one.id == *id));
+    if let Some(found) = found {
+        return to_match(found);
+    }
+    let mut link = to_record(object_of(id), id, None);
+    if let (None, [one], true) = (&link.who, best, object_of(id).is_empty()) {
+        link.record = Some(one);
+        link.who = (one.object == "Contact")
+            .then(|| one.id.clone())
+            .or_else(|| one.person_contact_id.clone());
+    }
+    link
+}
+
+/// By the id's first three characters, which are the same in every org for these.
+fn object_of(id: &RecordId) -> &'static str {
+    match id.as_str().get(..3) {
+        Some("003") => "Contact",
+        Some("00Q") => "Lead",
+        Some("001") => "Account",
+        Some(_) | None => "",
+    }
+}
+
+fn common_account(matches: &[&Match]) -> Option<RecordId> {
+    let (first, others) = matches.split_first()?;
+    let account = first.account_id.as_ref()?;
+    let shared = first.object == "Contact"
+        && others
+            .iter()
+            .all(|other| other.account_id.as_ref() == Some(account));
+    shared.then(|| account.clone())
+}
+
+fn without<'a>(mut link: Link<'a>, refused: Option<&Unlinked>) -> Link<'a> {
+    let records = refused
+        .map(|refused| refused.records.as_slice())
+        .unwrap_or_default();
+    let kept = |id: &RecordId| !records.contains(id);
+    link.who = link.who.filter(kept);
+    link.what = link.what.filter(kept);
+    link
+}

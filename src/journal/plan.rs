@@ -1,0 +1,308 @@
+//! What an answer of Salesforce means for an entry: pure, row by row.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::entry::{Entry, Event, Reason, Repairs, Unlinked};
+use super::op::{Settled, Settlement};
+use crate::salesforce::{RecordId, Retry, Row, RowError, RowOutcome, Value};
+
+/// Refusals that may pass, before an entry is parked.
+pub(super) const TRIES: u32 = 5;
+
+/// Before the second try of a row that another writer held; doubles with each.
+const LOCKED_WAIT: Duration = Duration::from_secs(1);
+
+/// Before a row is sent again that the org as a whole does not take now: its storage or its quota is used up.
+const ORG_WAIT: Duration = Duration::from_mins(5);
+
+/// How short a field is made that is too long, when Salesforce does not say how long it may be.
+const SHORT: usize = 80;
+
+/// What is known when a row comes back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent<'a> {
+    pub entry: &'a Entry,
+    pub row: &'a Row,
+    /// By an external id: sending it twice makes one Task.
+    pub upsert: bool,
+    pub now: Timestamp,
+    /// 0 to 1, at random.
+    pub spread: f64,
+}
+
+/// The fate of a row that Salesforce answered.
+pub(super) fn answered(sent: &Sent, outcome: &RowOutcome) -> Settlement {
+    let error = match outcome {
+        Ok(task) => {
+            return Settlement {
+                id: sent.entry.id,
+                what: Settled::Task(task.clone(), sent.now),
+                attempts: 0,
+                repairs: sent.entry.repairs.clone(),
+            };
+        }
+        Err(error) => error,
+    };
+    if let Some(moment) = may_pass(sent, error) {
+        return later(sent, error, &moment);
+    }
+    match repaired(sent, error) {
+        Some(repairs) => Settlement {
+            id: sent.entry.id,
+            what: Settled::Event(Event::Again {
+                not_before: None,
+                reason: Some(reason(error)),
+            }),
+            attempts: sent.entry.attempts,
+            repairs,
+        },
+        None => parked(sent.entry, sent.now, reason(error)),
+    }
+}
+
+/// The fate of an entry whose answer was lost: what can be repeated is, the rest is looked up first.
+pub(super) fn lost(entry: &Entry, upsert: bool) -> Settlement {
+    let event = if upsert || entry.task.is_some() {
+        Event::Again {
+            not_before: None,
+            reason: None,
+        }
+    } else {
+        Event::Unknown { look_at: None }
+    };
+    unchanged(entry, event)
+}
+
+/// The fate of an entry that was certainly not written.
+pub(super) fn not_written(entry: &Entry, not_before: Option<Timestamp>) -> Settlement {
+    unchanged(
+        entry,
+        Event::Again {
+            not_before,
+            reason: None,
+        },
+    )
+}
+
+/// The fate of an entry that was looked up: one that is not there may still come, until `settle_after` has passed since it was sent.
+pub(super) fn looked_up(
+    entry: &Entry,
+    since: Timestamp,
+    found: Option<&RecordId>,
+    settle_after: Duration,
+    now: Timestamp,
+) -> Settlement {
+    if let Some(task) = found {
+        return Settlement {
+            id: entry.id,
+            what: Settled::Task(task.clone(), now),
+            attempts: 0,
+            repairs: entry.repairs.clone(),
+        };
+    }
+    let settled = plus(since, settle_after);
+    if settled <= now {
+        return not_written(entry, None);
+    }
+    unchanged(
+        entry,
+        Event::Unknown {
+            look_at: Some(settled),
+        },
+    )
+}
+
+pub(super) fn parked(entry: &Entry, at: Timestamp, reason: Reason) -> Settlement {
+    unchanged(entry, Event::Refused { at, reason })
+}
+
+/// As [`not_written`], with one more try counted.
+pub(super) fn tried(entry: &Entry, not_before: Timestamp) -> Settlement {
+    Settlement {
+        attempts: entry.attempts.saturating_add(1),
+        ..not_written(entry, Some(not_before))
+    }
+}
+
+pub(super) fn plus(at: Timestamp, wait: Duration) -> Timestamp {
+    SignedDuration::try_from(wait)
+        .ok()
+        .and_then(|wait| at.checked_add(wait).ok())
+        .unwrap_or(Timestamp::MAX)
+}
+
+fn unchanged(entry: &Entry, event: Event) -> Settlement {
+    Settlement {
+        id: entry.id,
+        what: Settled::Event(event),
+        attempts: entry.attempts,
+        repairs: entry.repairs.clone(),
+    }
+}
+
+/// A refusal of the moment: how long to wait, and whether it is about this row, so that the tries are counted.
+struct Moment {
+    wait: Duration,
+    counts: bool,
+}
+
+fn may_pass(sent: &Sent, error: &RowError) -> Option<Moment> {
+    let moment = |wait, counts| Some(Moment { wait, counts });
+    match error.retry() {
+        Retry::Never => None,
+        Retry::Soon => {
+            let doubled = 2_u32.saturating_pow(sent.entry.attempts.min(TRIES));
+            moment(LOCKED_WAIT.saturating_mul(doubled), true)
+        }
+        Retry::After(wait) => moment(wait, false),
+        Retry::Quota | Retry::WhenMended => moment(ORG_WAIT, false),
+    }
+}
+
+fn later(sent: &Sent, error: &RowError, moment: &Moment) -> Settlement {
+    let attempts = sent.entry.attempts.saturating_add(u32::from(moment.counts));
+    if attempts >= TRIES && moment.counts {
+        return parked(sent.entry, sent.now, reason(error));
+    }
+    let wait = moment.wait.mul_f64(0.5 + sent.spread.clamp(0.0, 1.0));
+    Settlement {
+        id: sent.entry.id,
+        what: Settled::Event(Event::Again {
+            not_before: Some(plus(sent.now, wait)),
+            reason: Some(reason(error)),
+        }),
+        attempts,
+        repairs: sent.entry.repairs.clone(),
+    }
+}
+
+/// The row made acceptable, where it is plain how, and was not tried before.
+fn repaired(sent: &Sent, error: &RowError) -> Option<Repairs> {
+    let mut repairs = sent.entry.repairs.clone();
+    match error.code.as_str() {
+        "INACTIVE_OWNER_OR_USER" => other_owner(&mut repairs)?,
+        "INVALID_CROSS_REFERENCE_KEY" if names(error, "OwnerId") => other_owner(&mut repairs)?,
+        "CANNOT_UPDATE_CONVERTED_LEAD" | "ENTITY_IS_DELETED" | "INVALID_CROSS_REFERENCE_KEY" => {
+            unlink(&mut repairs, sent.row, error)?;
+        }
+        "FIELD_INTEGRITY_EXCEPTION" if names(error, "WhatId") || names(error, "WhoId") => {
+            unlink(&mut repairs, sent.row, error)?;
+        }
+        "STRING_TOO_LONG" => shorten(&mut repairs, error)?,
+        "INVALID_FIELD_FOR_INSERT_UPDATE" if sent.upsert => without_subtype(&mut repairs)?,
+        _ => return None,
+    }
+    Some(repairs)
+}
+
+fn names(error: &RowError, field: &str) -> bool {
+    error.fields.iter().any(|named| named == field)
+}
+
+fn other_owner(repairs: &mut Repairs) -> Option<()> {
+    let first = !std::mem::replace(&mut repairs.fallback_owner, true);
+    first.then_some(())
+}
+
+/// The Task of an earlier try is there, and an upsert may not set again what is only set when it is made.
+fn without_subtype(repairs: &mut Repairs) -> Option<()> {
+    let first = !std::mem::replace(&mut repairs.without_subtype, true);
+    first.then_some(())
+}
+
+/// Records that were refused are not in a row again, so that this ends.
+fn unlink(repairs: &mut Repairs, row: &Row, error: &RowError) -> Option<()> {
+    let linked: Vec<RecordId> = ["WhoId", "WhatId"]
+        .iter()
+        .filter_map(|field| id_in(row, field))
+        .collect();
+    if linked.is_empty() {
+        return None;
+    }
+    let unlinked = repairs.unlinked.get_or_insert_with(|| Unlinked {
+        code: String::new(),
+        records: Vec::new(),
+    });
+    unlinked.code.clone_from(&error.code);
+    unlinked.records.extend(linked);
+    Some(())
+}
+
+fn id_in(row: &Row, field: &str) -> Option<RecordId> {
+    match row.fields.get(field) {
+        Some(Value::Text(id)) => RecordId::parse(id).ok(),
+        Some(Value::Integer(_) | Value::Bool(_) | Value::Null) | None => None,
+    }
+}
+
+fn shorten(repairs: &mut Repairs, error: &RowError) -> Option<()> {
+    let limit = limit_in(&error.message).unwrap_or(SHORT);
+    let fresh: Vec<&String> = error
+        .fields
+        .iter()
+        .filter(|field| !repairs.shortened.contains_key(*field))
+        .collect();
+    if fresh.is_empty() {
+        return None;
+    }
+    let fresh: Vec<(String, usize)> = fresh.into_iter().map(|f| (f.clone(), limit)).collect();
+    repairs.shortened.extend(fresh);
+    Some(())
+}
+
+/// `Subject: data value too large: … (max length=255)`
+fn limit_in(message: &str) -> Option<usize> {
+    let (_, rest) = message.rsplit_once("max length=")?;
+    rest.split(|character: char| !character.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
+}
+
+fn reason(error: &RowError) -> Reason {
+    let fields = if error.fields.is_empty() {
+        String::new()
+    } else {
+        format!(" [{}]", error.fields.join(", "))
+    };
+    Reason {
+        code: error.code.clone(),
+        message: format!("{}{fields}", error.message),
+        advice: advice(&error.code).to_owned(),
+    }
+}
+
+/// What an operator can do about a refusal.
+fn advice(code: &str) -> &'static str {
+    match code {
+        "REQUIRED_FIELD_MISSING" => {
+            "Salesforce wants a field that ctibridge does not write: give it a default, or a template in [log.fields]; then retry"
+        }
+        "FIELD_CUSTOM_VALIDATION_EXCEPTION" => {
+            "a validation rule of the org refuses it: except the integration user from the rule, or fill the field by [log.fields]; then retry"
+        }
+        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST" => {
+            "the value is not in the field's picklist: add it in Salesforce, or change [log.fields]; then retry"
+        }
+        "INVALID_FIELD" | "INVALID_FIELD_FOR_INSERT_UPDATE" => {
+            "the field is not there or may not be written: give the integration user access to it, or correct [log]; then retry"
+        }
+        "INSUFFICIENT_ACCESS_OR_READONLY" | "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY" => {
+            "the integration user may not do this: give it access to Tasks and to the linked records; then retry"
+        }
+        "INACTIVE_OWNER_OR_USER" => {
+            "the fallback owner is not active either: set log.fallback_owner to an active user; then retry"
+        }
+        "UNABLE_TO_LOCK_ROW" => {
+            "something else in the org holds the record: retry when it has finished"
+        }
+        "ENTITY_IS_DELETED" => {
+            "the Task or its record was deleted in Salesforce: restore it and retry, or drop this entry"
+        }
+        _ => {
+            "see what Salesforce says, correct it there or in [log], then retry; or drop this entry"
+        }
+    }
+}
