@@ -209,7 +209,11 @@ impl NumberPlan {
 }
 
 fn parse_region(text: &str) -> Option<Region> {
-    text.to_ascii_uppercase().parse().ok()
+    let region: Region = text.to_ascii_uppercase().parse().ok()?;
+    PHONE_NUMBER_UTIL
+        .get_supported_regions()
+        .any(|known| known == region)
+        .then_some(region)
 }
 
 fn parse_range(text: &str) -> Option<RangeInclusive<usize>> {
@@ -330,6 +334,17 @@ mod tests {
     fn an_extension_behind_a_number_is_kept() {
         let number = NumberPlan::new("US", "", "2-6").unwrap().read("tel:+1-415-555-1212;ext=9");
         assert_eq!(number, PhoneNumber::E164 { e164: "+14155551212".into(), extension: Some("9".into()) });
+    }
+
+    #[test]
+    fn a_region_must_have_phone_numbers() {
+        for region in ["DE", "us", "GB"] {
+            assert!(NumberPlan::new(region, "", "2-6").is_ok(), "{region}");
+        }
+        for region in ["", "XX", "ZZ", "001", "EU", "Germany"] {
+            let refused = NumberPlan::new(region, "", "2-6").err();
+            assert_eq!(refused, Some(PlanError::Region(region.to_owned())));
+        }
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! What the bridge hands to HTTP: the parts' answers in HTTP's own words.
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::board::Board;
@@ -21,7 +20,6 @@ const LISTED: u32 = 1000;
 /// The parts of a running bridge that others look at.
 #[derive(Clone)]
 pub struct Parts {
-    pub started: Timestamp,
     pub client: Client,
     pub directory: Directory,
     pub journal: Journal,

@@ -34,6 +34,7 @@ impl Bridge {
         NumberPlan::new(&self.default_region, &self.outside_prefix, &self.extension_digits)
     }
 
+    #[must_use]
     pub fn state_dir(&self) -> &Path {
         Path::new(&self.state_dir)
     }

@@ -24,6 +24,7 @@ pub struct Environment {
 
 impl Environment {
     /// This process's.
+    #[must_use]
     pub fn of_process() -> Self {
         let mut environment = Self::default();
         for (name, value) in std::env::vars_os() {

@@ -32,9 +32,12 @@ impl Folders {
             return Ok(Found { path, open: false });
         }
         let path = self.settings.join(name);
-        let metadata =
-            std::fs::metadata(&path).map_err(|error| format!("cannot be found at {}: {error}", shown(&path)))?;
-        Ok(Found { open: metadata.permissions().mode() & 0o077 != 0, path })
+        let metadata = std::fs::metadata(&path)
+            .map_err(|error| format!("cannot be found at {}: {error}", path.display()))?;
+        Ok(Found {
+            open: metadata.permissions().mode() & 0o077 != 0,
+            path,
+        })
     }
 }
 
@@ -43,18 +46,14 @@ pub(super) fn read_secret(path: &Path) -> Result<String, String> {
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(MAX_SECRET + 1).read_to_string(&mut text))
-        .map_err(|error| format!("{} cannot be read: {error}", shown(path)))?;
+        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
     if text.len() as u64 > MAX_SECRET {
-        return Err(format!("{} is too large for a secret", shown(path)));
+        return Err(format!("{} is too large for a secret", path.display()));
     }
     let trimmed = text.strip_suffix('\n').unwrap_or(&text);
     let trimmed = trimmed.strip_suffix('\r').unwrap_or(trimmed);
     if trimmed.is_empty() {
-        return Err(format!("{} is empty", shown(path)));
+        return Err(format!("{} is empty", path.display()));
     }
     Ok(trimmed.to_owned())
-}
-
-pub(super) fn shown(path: &Path) -> String {
-    path.to_string_lossy().escape_debug().to_string()
 }

@@ -82,12 +82,14 @@ impl Settings {
     }
 
     /// The keys in which newer settings differ, without their values, so that a reload can say what needs a restart.
+    #[must_use]
     pub fn changed_keys(&self, newer: &Self) -> Vec<String> {
         let both: std::collections::BTreeSet<_> = self.flat.keys().chain(newer.flat.keys()).collect();
         both.into_iter().filter(|key| self.flat.get(*key) != newer.flat.get(*key)).cloned().collect()
     }
 
     /// Whether a change of this key takes effect without a restart.
+    #[must_use]
     pub fn applies_at_once(key: &str) -> bool {
         ["log.", "pops.", "agent.", "bridge.ignore_numbers", "http.tls_"].iter().any(|prefix| key.starts_with(prefix))
     }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::telemetry::Escaped;
+
 /// A file with or without a line, or an environment variable.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -17,19 +19,25 @@ impl Place {
     }
 
     pub(super) fn named(source: &str) -> Self {
-        Self { source: source.escape_debug().to_string().into(), line: None }
+        Self {
+            source: source.into(),
+            line: None,
+        }
     }
 
     pub(super) fn at_line(&self, line: usize) -> Self {
-        Self { source: Arc::clone(&self.source), line: Some(line) }
+        Self {
+            source: Arc::clone(&self.source),
+            line: Some(line),
+        }
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
-            Some(line) => write!(f, "{}:{line}", self.source),
-            None => f.write_str(&self.source),
+            Some(line) => write!(f, "{}:{line}", Escaped(&self.source)),
+            None => Escaped(&self.source).fmt(f),
         }
     }
 }
@@ -47,7 +55,12 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_head(f, &self.place, &self.key)?;
-        write!(f, "{}; expected {}", self.what, self.expected)
+        write!(
+            f,
+            "{}; expected {}",
+            Escaped(&self.what),
+            Escaped(&self.expected)
+        )
     }
 }
 
@@ -63,7 +76,7 @@ pub struct Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_head(f, &self.place, &self.key)?;
-        f.write_str(&self.text)
+        Escaped(&self.text).fmt(f)
     }
 }
 
@@ -72,7 +85,7 @@ fn write_head(f: &mut fmt::Formatter<'_>, place: &Place, key: &str) -> fmt::Resu
     if key.is_empty() {
         return Ok(());
     }
-    write!(f, "{}: ", key.escape_debug())
+    write!(f, "{}: ", Escaped(key))
 }
 
 /// Why settings cannot be used: all that is wrong, one per line.

@@ -59,6 +59,7 @@ fn kinds(shape: &Shape) -> BTreeMap<String, TableShape> {
 }
 
 /// The JSON Schema of a settings file, with aliases, `_file` spellings and the reference's defaults.
+#[must_use]
 pub fn json_schema() -> Json {
     let defaults = node::parse(super::REFERENCE, &super::place::Place::named("reference"));
     let mut properties = Map::new();
