@@ -162,11 +162,7 @@ impl Client {
             request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body.clone());
         }
         let answer = self.read(request).await?;
-        tracing::debug!(
-            sf.path = call.place.name(),
-            sf.status = answer.status.as_u16(),
-            "asked Salesforce"
-        );
+        tracing::debug!(sf.path = call.place.name(), sf.status = answer.status.as_u16(), "asked Salesforce");
         Ok(answer)
     }
 

@@ -92,10 +92,7 @@ impl Tokens {
     pub async fn distrust(&self, session: &Session) {
         let mut flight = self.flight.lock().await;
         if flight.generation == session.generation {
-            flight.failed = Some(Failed {
-                error: Error::Session,
-                until: Instant::now() + DISTRUST,
-            });
+            flight.failed = Some(Failed { error: Error::Session, until: Instant::now() + DISTRUST });
         }
     }
 
