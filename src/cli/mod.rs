@@ -19,6 +19,8 @@ mod sandbox;
 mod table;
 mod token_store;
 
+pub use assemble::bridge_config;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
