@@ -93,7 +93,7 @@ async fn compare(world: &World, rows: &[Row], people: &People, mut tasks: Vec<Re
         .salesforce
         .rows("User")
         .into_iter()
-        .filter_map(|user| Some((user["Id"].as_str()?.to_owned(), user["Extension"].as_str()?.to_owned())))
+        .filter_map(|user| Some((user["Id"].as_str()?.to_owned(), user.get("Extension")?.as_str()?.to_owned())))
         .collect();
     let contacts: BTreeMap<String, String> = world
         .salesforce
