@@ -46,6 +46,8 @@ const PEOPLE: Duration = Duration::from_hours(1);
 const PEOPLE_SOON: Duration = Duration::from_mins(5);
 /// For this long agents may add to a call, and a call that is told of again is known.
 const REMEMBER: Duration = Duration::from_hours(7 * 24);
+/// Between two times that what is long done is forgotten.
+const PRUNE: Duration = Duration::from_mins(5);
 /// Look-ups of callers at the same time.
 const LOOKUPS: usize = 8;
 /// Look-ups of a caller that came too late, before the Task is written without.
@@ -136,6 +138,10 @@ struct Sender {
     resumed: bool,
     /// When the first of the entries that now wait was seen.
     company: Option<Instant>,
+    /// The next batch does not wait for company.
+    hurry: bool,
+    /// When what is long done was last forgotten.
+    pruned: Option<Instant>,
     /// Waits of this run are measured on a clock that nobody sets.
     anchor: (Timestamp, Instant),
 }
@@ -151,6 +157,8 @@ impl Sender {
             people: None,
             resumed: false,
             company: None,
+            hurry: false,
+            pruned: None,
             anchor: (Timestamp::now(), Instant::now()),
         }
     }
@@ -169,6 +177,7 @@ impl Sender {
         }
         self.probe().await?;
         self.know_people().await?;
+        self.prune().await?;
         if ahead.unsure {
             self.look_up().await?;
         } else {
@@ -194,7 +203,7 @@ impl Sender {
             return next.unwrap_or(IDLE).min(IDLE).max(Duration::from_millis(1));
         }
         let since = self.company.get_or_insert_with(Instant::now);
-        if ahead.due >= ROWS {
+        if ahead.due >= ROWS || std::mem::take(&mut self.hurry) {
             return Duration::ZERO;
         }
         self.settings
@@ -235,10 +244,16 @@ impl Sender {
                 *until = Instant::now() + PEOPLE_SOON;
             }
         }
-        let before = self
-            .now()
-            .checked_sub(SignedDuration::try_from(REMEMBER).unwrap_or_default());
-        if let Ok(before) = before {
+        Ok(())
+    }
+
+    async fn prune(&mut self) -> Result<(), Trouble> {
+        if self.pruned.is_some_and(|at| at.elapsed() < PRUNE) {
+            return Ok(());
+        }
+        self.pruned = Some(Instant::now());
+        let age = SignedDuration::try_from(REMEMBER).unwrap_or_default();
+        if let Ok(before) = self.now().checked_sub(age) {
             self.journal.ask(Op::Prune { before }).await?;
         }
         Ok(())
@@ -500,7 +515,7 @@ impl Sender {
                 .map(|entry| plan::lost(entry, upsert))
                 .collect()
         } else if error.retry() == Retry::Never {
-            self.refused(batch, &error)
+            return self.refused(batch, error).await;
         } else {
             batch
                 .iter()
@@ -511,25 +526,23 @@ impl Sender {
         Err(error.into())
     }
 
-    /// The whole request was refused: one row may be the cause, or the login is, and only rows that went through can tell.
-    fn refused(&mut self, batch: &[Entry], error: &Error) -> Vec<Settlement> {
+    /// The whole request was refused. One row may be the cause: ever smaller requests find it, at once, so that the others
+    /// do not wait for it. That none at all is accepted is an outage, and only rows that went through can tell.
+    async fn refused(&mut self, batch: &[Entry], error: Error) -> Result<(), Trouble> {
         let [entry] = batch else {
             self.pace.refused(batch.len());
-            return batch
-                .iter()
-                .map(|entry| plan::not_written(entry, None))
-                .collect();
+            self.hurry = true;
+            let again = batch.iter().map(|entry| plan::not_written(entry, None));
+            return self.settle(again.collect()).await;
         };
         let now = self.now();
-        if !self.pace.is_culprit(entry.id, entry.attempts) {
-            return vec![plan::tried(entry, plan::plus(now, SUSPECT_WAIT))];
-        }
-        let reason = Reason {
-            code: "REQUEST_REFUSED".to_owned(),
-            message: error.to_string(),
-            advice: "see what Salesforce says, correct it there or in [log], then retry; or drop this entry".to_owned(),
+        let settled = if self.pace.is_culprit(entry.id, entry.attempts) {
+            plan::parked(entry, now, refusal(&error))
+        } else {
+            plan::tried(entry, plan::plus(now, SUSPECT_WAIT))
         };
-        vec![plan::parked(entry, now, reason)]
+        self.settle(vec![settled]).await?;
+        Err(error.into())
     }
 
     async fn settle(&self, settled: Vec<Settlement>) -> Result<(), Trouble> {
@@ -622,6 +635,16 @@ fn of_one_kind(mut entries: Vec<Entry>) -> Vec<Entry> {
 fn is_open_question(entry: &Entry) -> bool {
     let known = entry.answer.as_ref().is_some_and(|answer| answer.complete);
     !known && entry.record.call.party.number.e164().is_some()
+}
+
+fn refusal(error: &Error) -> Reason {
+    Reason {
+        code: error.code().unwrap_or("REQUEST_REFUSED").to_owned(),
+        message: error
+            .message()
+            .map_or_else(|| error.to_string(), str::to_owned),
+        advice: plan::ADVICE.to_owned(),
+    }
 }
 
 fn since(entry: &Entry, now: Timestamp) -> Timestamp {
