@@ -11,20 +11,14 @@ pub struct Backoff {
 }
 
 impl Backoff {
+    #[must_use]
     pub fn new(first: Duration, cap: Duration) -> Self {
-        Self {
-            first,
-            cap,
-            tries: 0,
-        }
+        Self { first, cap, tries: 0 }
     }
 
     /// The wait before the next try: at least half a step, so that a dead peer is not hammered, and at most a whole one.
     pub fn next_wait(&mut self) -> Duration {
-        let step = self
-            .first
-            .saturating_mul(2_u32.saturating_pow(self.tries))
-            .min(self.cap);
+        let step = self.first.saturating_mul(2_u32.saturating_pow(self.tries)).min(self.cap);
         self.tries = self.tries.saturating_add(1);
         step.mul_f64(0.5 + fastrand::f64() / 2.0)
     }

@@ -26,14 +26,19 @@
 //! | sim | nothing of ours |
 
 pub mod backoff;
+pub mod bridge;
 pub mod calls;
+pub mod cli;
 pub mod directory;
 pub mod feeds;
 pub mod http;
 pub mod journal;
 pub mod lifecycle;
+pub mod metrics;
 pub mod phone;
 pub mod pops;
 pub mod salesforce;
 pub mod secret;
+pub mod settings;
 pub mod sim;
+pub mod telemetry;

@@ -33,29 +33,20 @@ impl Deaths {
 }
 
 impl Tasks {
+    #[must_use]
     pub fn new() -> (Self, Deaths) {
         let (deaths, receiver) = mpsc::channel(DEATHS);
-        (
-            Self {
-                tracker: TaskTracker::new(),
-                stop: CancellationToken::new(),
-                deaths,
-            },
-            Deaths(receiver),
-        )
+        (Self { tracker: TaskTracker::new(), stop: CancellationToken::new(), deaths }, Deaths(receiver))
     }
 
     /// A group that is stopped and awaited on its own; its deaths are told in the same place.
     #[must_use]
     pub fn group(&self) -> Self {
-        Self {
-            tracker: TaskTracker::new(),
-            stop: CancellationToken::new(),
-            deaths: self.deaths.clone(),
-        }
+        Self { tracker: TaskTracker::new(), stop: CancellationToken::new(), deaths: self.deaths.clone() }
     }
 
     /// Cancelled when this group is to stop.
+    #[must_use]
     pub fn stopping(&self) -> CancellationToken {
         self.stop.clone()
     }
@@ -66,11 +57,7 @@ impl Tasks {
         self.tracker.spawn(async move {
             let outcome = AssertUnwindSafe(task).catch_unwind().await;
             if outcome.is_err() || !stop.is_cancelled() {
-                tracing::error!(
-                    task = name,
-                    panicked = outcome.is_err(),
-                    "a task ended before its time"
-                );
+                tracing::error!(task = name, panicked = outcome.is_err(), "a task ended before its time");
                 let _ = deaths.try_send(name);
             }
         });

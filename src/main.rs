@@ -1,3 +1,5 @@
 //! The `ctibridge` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    ctibridge::cli::main()
+}

@@ -14,10 +14,7 @@ const MAX_INPUT: usize = 256;
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum PhoneNumber {
     /// A number with its country: `+` and up to 15 digits, and the extension behind it, if one was given.
-    E164 {
-        e164: String,
-        extension: Option<String>,
-    },
+    E164 { e164: String, extension: Option<String> },
     /// A short number of our own phone system.
     Internal { digits: String },
     /// The caller keeps the number to himself, or the network does not know it.
@@ -28,6 +25,7 @@ pub enum PhoneNumber {
 
 impl PhoneNumber {
     /// `+4930…`, the one way to the digits.
+    #[must_use]
     pub fn e164(&self) -> Option<&str> {
         match self {
             Self::E164 { e164, .. } => Some(e164),
@@ -36,6 +34,7 @@ impl PhoneNumber {
     }
 
     /// What a person may be shown: E.164, the short number, or nothing.
+    #[must_use]
     pub fn display(&self) -> Option<&str> {
         match self {
             Self::E164 { e164, .. } => Some(e164),
@@ -46,6 +45,7 @@ impl PhoneNumber {
     }
 
     /// `e164`, `internal`, `withheld` or `unreadable`, as the HTTP interface names it.
+    #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::E164 { .. } => "e164",
@@ -55,27 +55,28 @@ impl PhoneNumber {
         }
     }
 
-    /// The ways in which a directory may have stored this number, digits only: with country code, national significant,
-    /// and with the national (trunk) prefix. Empty for anything but E.164.
+    /// The runs of digits that are left of this number in the ways people store it, each once: with country code, national
+    /// significant, with the trunk prefix, with both (`+49 (0)30 …`), and as dialled from abroad (`00 49 …`, `011 49 …`).
+    /// Empty for anything but E.164.
     pub fn search_terms(&self) -> Vec<String> {
-        let Some(parsed) = self
-            .e164()
-            .and_then(|number| PHONE_NUMBER_UTIL.parse(number, None).ok())
-        else {
+        let Some(parsed) = self.e164().and_then(|number| PHONE_NUMBER_UTIL.parse(number, None).ok()) else {
             return Vec::new();
         };
+        let country = parsed.country_code;
         let national = rlibphonenumber::get_national_significant_number_owned(&parsed);
-        let as_dialed: String = parsed
-            .format_as(PhoneNumberFormat::National)
-            .chars()
-            .filter(char::is_ascii_digit)
-            .collect();
-        let mut terms = vec![
-            format!("{}{national}", parsed.country_code),
-            national,
-            as_dialed,
-        ];
-        terms.dedup();
+        let as_dialed: String =
+            parsed.format_as(PhoneNumberFormat::National).chars().filter(char::is_ascii_digit).collect();
+        let mut terms =
+            vec![format!("{country}{national}"), national.clone(), as_dialed.clone(), format!("00{country}{national}")];
+        if country != 1 {
+            terms.push(format!("011{country}{national}"));
+        }
+        if as_dialed == format!("0{national}") {
+            terms.push(format!("{country}{as_dialed}"));
+            terms.push(format!("00{country}{as_dialed}"));
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        terms.retain(|term| seen.insert(term.clone()));
         terms
     }
 }
@@ -86,15 +87,7 @@ impl fmt::Display for PhoneNumber {
         match self {
             Self::E164 { e164, .. } => {
                 let head: String = e164.chars().take(5).collect();
-                let tail: String = e164
-                    .chars()
-                    .skip(5)
-                    .collect::<Vec<_>>()
-                    .into_iter()
-                    .rev()
-                    .take(2)
-                    .rev()
-                    .collect();
+                let tail: String = e164.chars().skip(5).collect::<Vec<_>>().into_iter().rev().take(2).rev().collect();
                 write!(f, "{head}•••{tail}")
             }
             Self::Internal { .. } => f.write_str("internal"),
@@ -132,11 +125,7 @@ impl NumberPlan {
     ///
     /// # Errors
     /// When the region is unknown or the range is none.
-    pub fn new(
-        region: &str,
-        outside_prefix: &str,
-        extension_digits: &str,
-    ) -> Result<Self, PlanError> {
+    pub fn new(region: &str, outside_prefix: &str, extension_digits: &str) -> Result<Self, PlanError> {
         Ok(Self {
             region: parse_region(region).ok_or_else(|| PlanError::Region(region.to_owned()))?,
             outside_prefix: outside_prefix.to_owned(),
@@ -146,25 +135,23 @@ impl NumberPlan {
     }
 
     /// The same plan read in another region; `None` when that is none.
+    #[must_use]
     pub fn in_region(&self, region: &str) -> Option<Self> {
-        Some(Self {
-            region: parse_region(region)?,
-            ..self.clone()
-        })
+        Some(Self { region: parse_region(region)?, ..self.clone() })
     }
 
     /// The region's two letters.
+    #[must_use]
     pub fn region(&self) -> String {
         format!("{:?}", self.region).to_uppercase()
     }
 
     /// Reads a number that somebody presents, types or has stored: national or international, `tel:` or `sip:`,
     /// with parameters and extensions (RFC 3966 section 3, RFC 3261 section 19.1.1).
+    #[must_use]
     pub fn read(&self, text: &str) -> PhoneNumber {
         let Some(user) = user_part(text) else {
-            return PhoneNumber::Unreadable {
-                text: text.chars().take(MAX_INPUT).collect(),
-            };
+            return PhoneNumber::Unreadable { text: text.chars().take(MAX_INPUT).collect() };
         };
         if is_withheld(&user) {
             return PhoneNumber::Withheld;
@@ -176,35 +163,29 @@ impl NumberPlan {
     }
 
     /// Reads a number that an agent dialled: as [`read`](Self::read), without the outside prefix.
+    #[must_use]
     pub fn read_dialed(&self, text: &str) -> PhoneNumber {
-        match user_part(text)
-            .as_deref()
-            .and_then(|user| self.strip_outside_prefix(user))
-        {
+        match user_part(text).as_deref().and_then(|user| self.strip_outside_prefix(user)) {
             Some(rest) => self.read(rest),
             None => self.read(text),
         }
     }
 
     /// Whether an all-digit party this short is one of ours.
+    #[must_use]
     pub fn is_extension(&self, text: &str) -> bool {
-        self.extension_digits.contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_digit())
+        self.extension_digits.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
     }
 
     fn strip_outside_prefix<'a>(&self, dialed: &'a str) -> Option<&'a str> {
         if self.outside_prefix.is_empty() || self.is_extension(dialed) {
             return None;
         }
-        dialed
-            .strip_prefix(&self.outside_prefix)
-            .filter(|rest| !rest.is_empty())
+        dialed.strip_prefix(&self.outside_prefix).filter(|rest| !rest.is_empty())
     }
 
     fn read_external(&self, user: &str) -> PhoneNumber {
-        let unreadable = || PhoneNumber::Unreadable {
-            text: user.to_owned(),
-        };
+        let unreadable = || PhoneNumber::Unreadable { text: user.to_owned() };
         let Ok(parsed) = PHONE_NUMBER_UTIL.parse_and_keep_raw_input(user, Some(self.region)) else {
             return unreadable();
         };
@@ -228,7 +209,8 @@ impl NumberPlan {
 }
 
 fn parse_region(text: &str) -> Option<Region> {
-    text.to_ascii_uppercase().parse().ok()
+    let region: Region = text.to_ascii_uppercase().parse().ok()?;
+    PHONE_NUMBER_UTIL.get_supported_regions().any(|known| known == region).then_some(region)
 }
 
 fn parse_range(text: &str) -> Option<RangeInclusive<usize>> {
@@ -264,15 +246,10 @@ fn percent_decode(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
         let escaped = (first == b'%').then(|| tail.get(..2)).flatten();
-        let value = escaped
-            .and_then(|hex| std::str::from_utf8(hex).ok())
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let value =
+            escaped.and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
         bytes.push(value.unwrap_or(first));
-        rest = if value.is_some() {
-            tail.get(2..).unwrap_or_default()
-        } else {
-            tail
-        };
+        rest = if value.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -329,62 +306,42 @@ mod tests {
 
     #[test]
     fn a_number_that_is_none_in_the_region_is_not_guessed() {
-        for text in [
-            "14155550143",
-            "0114930231250105",
-            "n/a",
-            "000-0000",
-            "erika@example.com",
-        ] {
+        for text in ["14155550143", "0114930231250105", "n/a", "000-0000", "erika@example.com"] {
             assert_eq!(e164(text), None, "{text}");
         }
     }
 
     #[test]
     fn withheld_short_and_huge_are_variants() {
-        for word in [
-            "anonymous",
-            "Restricted",
-            "unavailable",
-            "",
-            "sip:anonymous@anonymous.invalid",
-        ] {
+        for word in ["anonymous", "Restricted", "unavailable", "", "sip:anonymous@anonymous.invalid"] {
             assert_eq!(plan().read(word), PhoneNumber::Withheld, "{word}");
         }
-        assert_eq!(
-            plan().read("101"),
-            PhoneNumber::Internal {
-                digits: "101".into()
-            }
-        );
+        assert_eq!(plan().read("101"), PhoneNumber::Internal { digits: "101".into() });
         assert_eq!(plan().read(&"9".repeat(5000)).kind(), "unreadable");
     }
 
     #[test]
     fn the_outside_prefix_goes_and_an_extension_stays() {
-        assert_eq!(
-            plan().read_dialed("9004930231250779").e164(),
-            Some("+4930231250779")
-        );
-        assert_eq!(
-            plan().read_dialed("+4930231250779").e164(),
-            Some("+4930231250779")
-        );
+        assert_eq!(plan().read_dialed("9004930231250779").e164(), Some("+4930231250779"));
+        assert_eq!(plan().read_dialed("+4930231250779").e164(), Some("+4930231250779"));
         assert_eq!(plan().read_dialed("901").kind(), "internal");
     }
 
     #[test]
     fn an_extension_behind_a_number_is_kept() {
-        let number = NumberPlan::new("US", "", "2-6")
-            .unwrap()
-            .read("tel:+1-415-555-1212;ext=9");
-        assert_eq!(
-            number,
-            PhoneNumber::E164 {
-                e164: "+14155551212".into(),
-                extension: Some("9".into())
-            }
-        );
+        let number = NumberPlan::new("US", "", "2-6").unwrap().read("tel:+1-415-555-1212;ext=9");
+        assert_eq!(number, PhoneNumber::E164 { e164: "+14155551212".into(), extension: Some("9".into()) });
+    }
+
+    #[test]
+    fn a_region_must_have_phone_numbers() {
+        for region in ["DE", "us", "GB"] {
+            assert!(NumberPlan::new(region, "", "2-6").is_ok(), "{region}");
+        }
+        for region in ["", "XX", "ZZ", "001", "EU", "Germany"] {
+            let refused = NumberPlan::new(region, "", "2-6").err();
+            assert_eq!(refused, Some(PlanError::Region(region.to_owned())));
+        }
     }
 
     #[test]
@@ -397,11 +354,21 @@ mod tests {
     fn search_terms_cover_the_ways_people_store_it() {
         assert_eq!(
             plan().read("+4930231250444").search_terms(),
-            ["4930231250444", "30231250444", "030231250444"]
+            [
+                "4930231250444",
+                "30231250444",
+                "030231250444",
+                "004930231250444",
+                "0114930231250444",
+                "49030231250444",
+                "0049030231250444",
+            ]
         );
+        assert_eq!(plan().read("+14155551212").search_terms(), ["14155551212", "4155551212", "0014155551212"]);
         assert_eq!(
-            plan().read("+14155551212").search_terms(),
-            ["14155551212", "4155551212"]
+            plan().read("+390612345678").search_terms(),
+            ["390612345678", "0612345678", "00390612345678", "011390612345678"]
         );
+        assert!(plan().read("anonymous").search_terms().is_empty());
     }
 }

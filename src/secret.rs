@@ -13,15 +13,18 @@ impl Secret {
     }
 
     /// The secret itself: only for the place that sends it to its owner.
+    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether it is this text, compared in constant time. An empty secret is nobody's.
+    #[must_use]
     pub fn is(&self, other: &str) -> bool {
         !self.0.is_empty() && bool::from(self.0.as_bytes().ct_eq(other.as_bytes()))
     }

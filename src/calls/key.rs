@@ -16,7 +16,7 @@ pub(super) fn compose(bridge: &str, feed: &str, unique: &str) -> String {
         return head + &plain;
     }
     let digest = Sha256::digest(unique.as_bytes());
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = digest.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     head + hex.get(..room.min(22)).unwrap_or(&hex)
 }
 
@@ -25,11 +25,7 @@ fn is_safe(byte: u8) -> bool {
 }
 
 fn clean(name: &str) -> String {
-    name.bytes()
-        .filter(|byte| is_safe(*byte))
-        .take(MAX_NAME)
-        .map(char::from)
-        .collect()
+    name.bytes().filter(|byte| is_safe(*byte)).take(MAX_NAME).map(char::from).collect()
 }
 
 #[cfg(test)]
@@ -38,10 +34,7 @@ mod tests {
 
     #[test]
     fn a_plain_id_stays_readable_and_others_are_hashed() {
-        assert_eq!(
-            compose("hq", "pbx1", "1795282967.390"),
-            "hq-pbx1-1795282967-390"
-        );
+        assert_eq!(compose("hq", "pbx1", "1795282967.390"), "hq-pbx1-1795282967-390");
         let hashed = compose("hq", "pbx1", "3c26 70/9@host");
         assert_eq!(hashed.len(), "hq-pbx1-".len() + 22);
         assert_ne!(compose("hq", "pbx1", "1-2"), compose("hq", "pbx1", "1.2"));

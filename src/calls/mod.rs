@@ -2,8 +2,17 @@
 //!
 //! Pure: no IO, no clock, no channel. [`event`] and [`feed`] come in, [`step`] and [`record`] go out, the [`tracker`] is between.
 
+mod call;
 pub mod event;
 pub mod feed;
+mod gap;
 mod key;
+mod legs;
+mod members;
 pub mod record;
+mod screen;
 pub mod step;
+mod switchboard;
+pub mod tracker;
+
+pub use switchboard::Site;

@@ -137,10 +137,12 @@ pub struct CallRecord {
 
 impl CallKey {
     /// From the names of the bridge and the feed and the PBX's own id of the call.
+    #[must_use]
     pub fn new(bridge: &str, feed: &str, unique: &str) -> Self {
         Self(super::key::compose(bridge, feed, unique))
     }
 
+    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -160,6 +162,7 @@ impl std::fmt::Display for Extension {
 
 impl Disposition {
     /// As the Task's `CallDisposition` spells it.
+    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Answered => "Answered",
@@ -175,6 +178,7 @@ impl Disposition {
 
 impl Direction {
     /// `inbound`, `outbound`, `internal`.
+    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Inbound => "inbound",
@@ -186,6 +190,7 @@ impl Direction {
 
 impl CallRecord {
     /// Whole seconds from the first answer by a person to the end, rounded; 0 when nobody answered.
+    #[must_use]
     pub fn duration_seconds(&self) -> i64 {
         let answered = match self.disposition {
             Disposition::Answered => self.call.answered,
@@ -196,8 +201,6 @@ impl CallRecord {
             | Disposition::NoAnswer
             | Disposition::Failed => None,
         };
-        answered.map_or(0, |at| {
-            ((self.ended.as_millisecond() - at.as_millisecond()).max(0) + 500) / 1000
-        })
+        answered.map_or(0, |at| ((self.ended.as_millisecond() - at.as_millisecond()).max(0) + 500) / 1000)
     }
 }

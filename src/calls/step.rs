@@ -8,30 +8,15 @@ pub enum Step {
     /// The call is new or has changed: keep what is known of it on disk.
     Keep(OpenCall),
     /// Put the call on this agent's screen; at most once for a call and an agent.
-    Pop {
-        call: OpenCall,
-        extension: Extension,
-        state: PopState,
-    },
+    Pop { call: OpenCall, extension: Extension, state: PopState },
     /// What this agent's screen shows has changed.
-    Update {
-        call: OpenCall,
-        extension: Extension,
-        state: PopState,
-    },
+    Update { call: OpenCall, extension: Extension, state: PopState },
     /// Take the call off this agent's screen.
-    Withdraw {
-        call: CallKey,
-        extension: Extension,
-        reason: WithdrawReason,
-    },
+    Withdraw { call: CallKey, extension: Extension, reason: WithdrawReason },
     /// The call is over; exactly once for a call.
     Ended(CallRecord),
     /// What was kept under this key is no call of its own: it became part of `into`, or never was one.
-    Forget {
-        call: CallKey,
-        into: Option<CallKey>,
-    },
+    Forget { call: CallKey, into: Option<CallKey> },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

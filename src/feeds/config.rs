@@ -14,6 +14,7 @@ pub enum Config {
 
 impl Config {
     /// The feed's name, part of every call key.
+    #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::AsteriskAri(config) => &config.name,

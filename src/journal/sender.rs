@@ -32,8 +32,7 @@ use crate::phone::PhoneNumber;
 use crate::salesforce::{Client, Error};
 
 /// Who has this number, asked when the answer came too late for the call itself.
-pub type Resolve =
-    Arc<dyn Fn(PhoneNumber) -> BoxFuture<'static, Result<Answer, Error>> + Send + Sync>;
+pub type Resolve = Arc<dyn Fn(PhoneNumber) -> BoxFuture<'static, Result<Answer, Error>> + Send + Sync>;
 
 /// Looks at the disk this often even when nobody says that there is something new.
 const IDLE: Duration = Duration::from_mins(1);
@@ -72,14 +71,7 @@ impl Settings {
         resolve: Resolve,
         zone: TimeZone,
     ) -> Result<Self, TemplateError> {
-        Ok(Self {
-            templates: Templates::new(&config)?,
-            config,
-            agents,
-            match_user_extension,
-            resolve,
-            zone,
-        })
+        Ok(Self { templates: Templates::new(&config)?, config, agents, match_user_extension, resolve, zone })
     }
 }
 
@@ -191,42 +183,30 @@ impl Sender {
     /// Until there is a full batch or the first of it has waited long enough.
     fn wait(&mut self, ahead: &Ahead, now: Timestamp) -> Duration {
         if ahead.due == 0 {
-            let next = ahead
-                .next
-                .map(|next| next.duration_since(now).unsigned_abs());
+            let next = ahead.next.map(|next| next.duration_since(now).unsigned_abs());
             return next.unwrap_or(IDLE).min(IDLE).max(Duration::from_millis(1));
         }
         let since = self.company.get_or_insert_with(Instant::now);
         if ahead.due >= ROWS || std::mem::take(&mut self.hurry) {
             return Duration::ZERO;
         }
-        self.settings
-            .config
-            .batch_window
-            .saturating_sub(since.elapsed())
+        self.settings.config.batch_window.saturating_sub(since.elapsed())
     }
 
     /// After a failure, a question that changes nothing finds out whether Salesforce is back.
     async fn probe(&mut self) -> Result<(), Trouble> {
         if self.pace.troubled() {
             let nothing = ["ctibridge-probe".to_owned()];
-            self.or_stop(self.client.find_tasks("CallObject", &nothing))
-                .await??;
+            self.or_stop(self.client.find_tasks("CallObject", &nothing)).await??;
         }
         Ok(())
     }
 
     async fn know_people(&mut self) -> Result<(), Trouble> {
-        if self
-            .people
-            .as_ref()
-            .is_some_and(|(_, until)| Instant::now() < *until)
-        {
+        if self.people.as_ref().is_some_and(|(_, until)| Instant::now() < *until) {
             return Ok(());
         }
-        let asked = self
-            .or_stop(people::ask(&self.client, &self.settings))
-            .await?;
+        let asked = self.or_stop(people::ask(&self.client, &self.settings)).await?;
         match (asked, &mut self.people) {
             (Ok(people), known) => {
                 let wait = if people.partial { PEOPLE_SOON } else { PEOPLE };
@@ -287,10 +267,8 @@ impl Sender {
 
     fn up(&mut self) {
         self.pace.written();
-        let before = self.journal.sender.send_replace(SenderHealth {
-            state: SenderState::Up,
-            ..SenderHealth::default()
-        });
+        let before =
+            self.journal.sender.send_replace(SenderHealth { state: SenderState::Up, ..SenderHealth::default() });
         if before.state == SenderState::Down {
             tracing::info!("Salesforce takes Tasks again");
         }

@@ -11,9 +11,7 @@ mod reader;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
 use super::Counts;
@@ -61,21 +59,13 @@ impl Store {
         check_library(&mut connection).await.map_err(failed)??;
         check_file(&mut connection, &path).await?;
         migrate(&mut connection, &path).await?;
-        let reader = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .connect_lazy_with(options.read_only(true));
-        let store = Self {
-            connection,
-            _folder: folder,
-        };
+        let reader = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.read_only(true));
+        let store = Self { connection, _folder: folder };
         Ok((store, Reader(reader)))
     }
 
     /// All of these or none, on disk when it returns; with what came of each, and how many of each kind there are now.
-    pub async fn commit(
-        &mut self,
-        ops: impl Iterator<Item = &Op>,
-    ) -> Result<(Vec<Outcome>, Counts), Failure> {
+    pub async fn commit(&mut self, ops: impl Iterator<Item = &Op>) -> Result<(Vec<Outcome>, Counts), Failure> {
         match self.transaction(ops).await {
             Ok(done) => Ok(done),
             Err(error) => {
@@ -94,14 +84,9 @@ impl Store {
         let _ = self.connection.close().await;
     }
 
-    async fn transaction(
-        &mut self,
-        ops: impl Iterator<Item = &Op>,
-    ) -> Result<(Vec<Outcome>, Counts), sqlx::Error> {
+    async fn transaction(&mut self, ops: impl Iterator<Item = &Op>) -> Result<(Vec<Outcome>, Counts), sqlx::Error> {
         let connection = &mut self.connection;
-        sqlx::query("BEGIN IMMEDIATE")
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
         let mut outcomes = Vec::new();
         for op in ops {
             outcomes.push(apply(connection, op).await?);

@@ -26,6 +26,7 @@ impl RecordId {
         }
     }
 
+    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -36,14 +37,8 @@ fn checksum(id: &str) -> String {
     id.as_bytes()
         .chunks(5)
         .map(|block| {
-            let bits = block.iter().rev().fold(0_u8, |bits, byte| {
-                bits << 1 | u8::from(byte.is_ascii_uppercase())
-            });
-            char::from(if bits < 26 {
-                b'A' + bits
-            } else {
-                b'0' + bits - 26
-            })
+            let bits = block.iter().rev().fold(0_u8, |bits, byte| bits << 1 | u8::from(byte.is_ascii_uppercase()));
+            char::from(if bits < 26 { b'A' + bits } else { b'0' + bits - 26 })
         })
         .collect()
 }
@@ -80,14 +75,8 @@ mod tests {
 
     #[test]
     fn fifteen_characters_get_their_checksum() {
-        assert_eq!(
-            RecordId::parse("003xx000004TmiQ").unwrap().as_str(),
-            "003xx000004TmiQAAS"
-        );
-        assert_eq!(
-            RecordId::parse("001D000000IqhSL").unwrap().as_str(),
-            "001D000000IqhSLIAZ"
-        );
+        assert_eq!(RecordId::parse("003xx000004TmiQ").unwrap().as_str(), "003xx000004TmiQAAS");
+        assert_eq!(RecordId::parse("001D000000IqhSL").unwrap().as_str(), "001D000000IqhSLIAZ");
         assert!(RecordId::parse("003xx000004Tmi/").is_err());
     }
 }

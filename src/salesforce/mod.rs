@@ -1,7 +1,37 @@
 //! Salesforce over REST: log in, query, search, write rows. Does not know what a call is.
 
+mod advice;
+mod client;
 mod config;
+mod error;
+mod flow;
+mod found;
+mod health;
+mod hosts;
 mod id;
+mod links;
+mod oauth;
+mod problem;
+mod query;
+mod read;
+mod refusal;
+mod rows;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod token;
+mod transport;
+mod version;
 
+pub use client::Client;
 pub use config::{Config, Environment, FlowName};
-pub use id::RecordId;
+pub use error::{Error, LoginRefusal, Refusal, Retry};
+pub use found::Found;
+pub use health::{Health, State};
+pub use id::{NotAnId, RecordId};
+pub use links::Links;
+pub use problem::ConfigError;
+pub use query::{QueryError, Returning, Soql, Sosl};
+pub use read::{Field, User};
+pub use rows::{MAX_ROWS, Row, RowError, RowOutcome, Value, Write};

@@ -62,16 +62,14 @@ pub struct Bridge {
 
 /// One frame of the event websocket, with its stamp.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "serde_json::Value")]
 pub struct Frame {
-    #[serde(default, deserialize_with = "lenient_stamp")]
     pub timestamp: Option<Timestamp>,
-    #[serde(flatten)]
     pub event: Event,
 }
 
 /// The events that say something about calls. Others are `Other`.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(tag = "type")]
 pub enum Event {
     ChannelCreated {
         channel: Channel,
@@ -161,16 +159,25 @@ pub struct Variable {
     pub value: String,
 }
 
-/// `2026-11-21T17:26:44.085+0000`: ISO 8601 with an offset without a colon. What is no stamp reads as none.
-pub fn stamp(text: &str) -> Option<Timestamp> {
-    Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text)
-        .ok()
-        .or_else(|| text.parse().ok())
+/// The answer of `GET /asterisk/info`.
+#[derive(Debug, Deserialize)]
+pub struct AsteriskInfo {
+    pub system: SystemInfo,
 }
 
-fn lenient_stamp<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Timestamp>, D::Error> {
+#[derive(Debug, Deserialize)]
+pub struct SystemInfo {
+    #[serde(default)]
+    pub version: String,
+}
+
+/// `2026-11-21T17:26:44.085+0000`: ISO 8601 with an offset without a colon. What is no stamp reads as none.
+#[must_use]
+pub fn stamp(text: &str) -> Option<Timestamp> {
+    Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text).ok().or_else(|| text.parse().ok())
+}
+
+pub(super) fn lenient_stamp<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
     Ok(text.as_deref().and_then(stamp))
 }

@@ -18,11 +18,7 @@ const SUSPECT_WAIT: Duration = Duration::from_mins(5);
 
 impl Sender {
     pub(super) async fn send(&mut self, ahead: &Ahead) -> Result<(), Trouble> {
-        let due = self
-            .journal
-            .reader
-            .due(self.now(), self.pace.rows())
-            .await?;
+        let due = self.journal.reader.due(self.now(), self.pace.rows()).await?;
         let entries = self.readable(due).await?;
         if self.split(&entries).await? {
             return Ok(());
@@ -44,14 +40,9 @@ impl Sender {
             return Ok(false);
         }
         let mut split = false;
-        for entry in entries
-            .iter()
-            .filter(|entry| entry.agent.is_none() && !entry.tried)
-        {
-            let agents: Vec<_> = keys(&entry.record, Per::Agent)
-                .into_iter()
-                .filter_map(|(key, agent)| Some((key, agent?)))
-                .collect();
+        for entry in entries.iter().filter(|entry| entry.agent.is_none() && !entry.tried) {
+            let agents: Vec<_> =
+                keys(&entry.record, Per::Agent).into_iter().filter_map(|(key, agent)| Some((key, agent?))).collect();
             if !agents.is_empty() {
                 let id = entry.id;
                 self.journal.ask(Op::Split { id, agents }).await?;
@@ -79,8 +70,7 @@ impl Sender {
         let updates = batch.iter().any(|entry| entry.task.is_some());
         let write = Write {
             object: "Task".to_owned(),
-            external_id_field: (self.upsert() && !updates)
-                .then(|| self.settings.config.external_id_field.clone()),
+            external_id_field: (self.upsert() && !updates).then(|| self.settings.config.external_id_field.clone()),
             rows: rows.clone(),
         };
         let started = Instant::now();
@@ -88,11 +78,7 @@ impl Sender {
         let answer = self.last(self.client.write(write)).await?;
         match answer {
             Ok(outcomes) => {
-                tracing::info!(
-                    sf.rows = batch.len(),
-                    ms = started.elapsed().as_millis(),
-                    "batch written"
-                );
+                tracing::info!(sf.rows = batch.len(), ms = started.elapsed().as_millis(), "batch written");
                 self.answered(&batch, &rows, &outcomes).await
             }
             Err(error) => self.failed(&batch, error).await,
@@ -120,24 +106,13 @@ impl Sender {
     }
 
     /// Row by row; a row that came back without an answer has an unknown fate.
-    async fn answered(
-        &mut self,
-        batch: &[Entry],
-        rows: &[Row],
-        outcomes: &[RowOutcome],
-    ) -> Result<(), Trouble> {
+    async fn answered(&mut self, batch: &[Entry], rows: &[Row], outcomes: &[RowOutcome]) -> Result<(), Trouble> {
         let (now, upsert) = (self.now(), self.upsert());
         let mut outcomes = outcomes.iter();
         let mut settled = Vec::new();
         for (entry, row) in batch.iter().zip(rows) {
             let spread = fastrand::f64();
-            let sent = Sent {
-                entry,
-                row,
-                upsert,
-                now,
-                spread,
-            };
+            let sent = Sent { entry, row, upsert, now, spread };
             settled.push(match outcomes.next() {
                 Some(outcome) => {
                     self.notice(entry, outcome);
@@ -165,17 +140,11 @@ impl Sender {
     async fn failed(&mut self, batch: &[Entry], error: Error) -> Result<(), Trouble> {
         let upsert = self.upsert();
         let settled = if error.fate_unknown() {
-            batch
-                .iter()
-                .map(|entry| plan::lost(entry, upsert))
-                .collect()
+            batch.iter().map(|entry| plan::lost(entry, upsert)).collect()
         } else if error.retry() == Retry::Never {
             return self.refused(batch, error).await;
         } else {
-            batch
-                .iter()
-                .map(|entry| plan::not_written(entry, None))
-                .collect()
+            batch.iter().map(|entry| plan::not_written(entry, None)).collect()
         };
         self.settle(settled).await?;
         Err(error.into())
@@ -211,9 +180,7 @@ fn of_one_kind(mut entries: Vec<Entry>) -> Vec<Entry> {
 fn refusal(error: &Error) -> Reason {
     Reason {
         code: error.code().unwrap_or("REQUEST_REFUSED").to_owned(),
-        message: error
-            .message()
-            .map_or_else(|| error.to_string(), str::to_owned),
+        message: error.message().map_or_else(|| error.to_string(), str::to_owned),
         advice: plan::ADVICE.to_owned(),
     }
 }

@@ -25,29 +25,18 @@ impl Sender {
     pub(super) async fn look_up(&mut self) -> Result<(), Trouble> {
         let now = self.now();
         let unsure = self.journal.reader.unsure(now, ROWS).await?;
-        let (repeatable, unsure): (Vec<Entry>, Vec<Entry>) = self
-            .readable(unsure)
-            .await?
-            .into_iter()
-            .partition(|entry| self.upsert() || entry.task.is_some());
-        let mut settled: Vec<Settlement> = repeatable
-            .iter()
-            .map(|entry| plan::not_written(entry, None))
-            .collect();
+        let (repeatable, unsure): (Vec<Entry>, Vec<Entry>) =
+            self.readable(unsure).await?.into_iter().partition(|entry| self.upsert() || entry.task.is_some());
+        let mut settled: Vec<Settlement> = repeatable.iter().map(|entry| plan::not_written(entry, None)).collect();
         if !unsure.is_empty() {
             let keys: Vec<String> = unsure.iter().map(|entry| entry.key.clone()).collect();
-            let found = self
-                .or_stop(self.client.find_tasks("CallObject", &keys))
-                .await??;
+            let found = self.or_stop(self.client.find_tasks("CallObject", &keys)).await??;
             let after = self.settings.config.settle_after;
-            settled.extend(unsure.iter().map(|entry| {
-                plan::looked_up(entry, since(entry, now), found.get(&entry.key), after, now)
-            }));
+            settled.extend(
+                unsure.iter().map(|entry| plan::looked_up(entry, since(entry, now), found.get(&entry.key), after, now)),
+            );
         }
-        tracing::info!(
-            entries = settled.len(),
-            "looked up entries whose answer was lost"
-        );
+        tracing::info!(entries = settled.len(), "looked up entries whose answer was lost");
         self.settle(settled).await
     }
 
@@ -65,9 +54,8 @@ impl Sender {
             let asked = (self.settings.resolve)(number);
             async move { (id, asked.await) }
         }));
-        let answers: Vec<(EntryId, Result<Answer, Error>)> = self
-            .or_stop(lookups.buffer_unordered(LOOKUPS).collect())
-            .await?;
+        let answers: Vec<(EntryId, Result<Answer, Error>)> =
+            self.or_stop(lookups.buffer_unordered(LOOKUPS).collect()).await?;
         let mut later = Vec::new();
         for (id, answer) in answers {
             let Some(entry) = batch.iter_mut().find(|entry| entry.id == id) else {
@@ -84,11 +72,7 @@ impl Sender {
     }
 
     /// Whether no later look-up can know more.
-    async fn take_answer(
-        &self,
-        entry: &mut Entry,
-        answer: Result<Answer, Error>,
-    ) -> Result<bool, Trouble> {
+    async fn take_answer(&self, entry: &mut Entry, answer: Result<Answer, Error>) -> Result<bool, Trouble> {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) if error.retry() == Retry::Never => return Ok(true),

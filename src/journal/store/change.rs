@@ -15,11 +15,7 @@ use crate::journal::op::{Changed, Op, Outcome, Settled, Settlement};
 pub(super) async fn apply(connection: &mut SqliteConnection, op: &Op) -> Written<Outcome> {
     match op {
         Op::Keep { call, json } => keep(connection, call, json).await?,
-        Op::Ended {
-            call,
-            record,
-            answer,
-        } => ended(connection, call, record, answer.as_deref()).await?,
+        Op::Ended { call, record, answer } => ended(connection, call, record, answer.as_deref()).await?,
         Op::Forget { call } => forget(connection, call).await?,
         Op::Flush => {}
         Op::Note { call, note } => {
@@ -30,9 +26,7 @@ pub(super) async fn apply(connection: &mut SqliteConnection, op: &Op) -> Written
         Op::Split { id, agents } => split(connection, *id, agents).await?,
         Op::Answered { id, answer } => answered(connection, *id, answer).await?,
         Op::PutOnWire { entries, at } => {
-            return put_on_wire(connection, entries, *at)
-                .await
-                .map(Outcome::OnWire);
+            return put_on_wire(connection, entries, *at).await.map(Outcome::OnWire);
         }
         Op::Settle(all) => {
             for settlement in all {
@@ -64,12 +58,7 @@ async fn keep(connection: &mut SqliteConnection, call: &str, json: &str) -> Writ
     Ok(())
 }
 
-async fn ended(
-    connection: &mut SqliteConnection,
-    call: &str,
-    record: &str,
-    answer: Option<&str>,
-) -> Written<()> {
+async fn ended(connection: &mut SqliteConnection, call: &str, record: &str, answer: Option<&str>) -> Written<()> {
     sqlx::query(
         "INSERT INTO entries (call, key, record, answer, notes, state)
          SELECT ?1, ?1, ?2, ?3, COALESCE((SELECT notes FROM open_calls WHERE call = ?1), '[]'), 'waiting'
@@ -86,10 +75,7 @@ async fn ended(
 }
 
 async fn forget(connection: &mut SqliteConnection, call: &str) -> Written<()> {
-    sqlx::query("DELETE FROM open_calls WHERE call = ?1")
-        .bind(call)
-        .execute(connection)
-        .await?;
+    sqlx::query("DELETE FROM open_calls WHERE call = ?1").bind(call).execute(connection).await?;
     Ok(())
 }
 
@@ -138,9 +124,7 @@ async fn note_entry(connection: &mut SqliteConnection, id: EntryId, note: &Note)
     Ok(match state {
         EntryState::Parked { .. } => Noted::Parked,
         EntryState::Wire { .. } => Noted::Update,
-        EntryState::Waiting { .. } | EntryState::Done { .. } if current.task.is_some() => {
-            Noted::Update
-        }
+        EntryState::Waiting { .. } | EntryState::Done { .. } if current.task.is_some() => Noted::Update,
         EntryState::Waiting { .. } | EntryState::Done { .. } => Noted::Waiting,
     })
 }
@@ -182,19 +166,12 @@ async fn drop_entry(connection: &mut SqliteConnection, id: EntryId) -> Written<C
     .bind(Timestamp::now().as_millisecond())
     .execute(&mut *connection)
     .await?;
-    sqlx::query("DELETE FROM entries WHERE id = ?1")
-        .bind(id.0)
-        .execute(connection)
-        .await?;
+    sqlx::query("DELETE FROM entries WHERE id = ?1").bind(id.0).execute(connection).await?;
     Ok(Changed::Done)
 }
 
 /// Only an entry that was never on the wire: another may be in Salesforce under the call's own key.
-async fn split(
-    connection: &mut SqliteConnection,
-    id: EntryId,
-    agents: &[(String, Extension)],
-) -> Written<()> {
+async fn split(connection: &mut SqliteConnection, id: EntryId, agents: &[(String, Extension)]) -> Written<()> {
     let Some(((key, agent), others)) = agents.split_first() else {
         return Ok(());
     };
@@ -226,11 +203,7 @@ async fn split(
 }
 
 async fn answered(connection: &mut SqliteConnection, id: EntryId, answer: &str) -> Written<()> {
-    sqlx::query("UPDATE entries SET answer = ?2 WHERE id = ?1")
-        .bind(id.0)
-        .bind(answer)
-        .execute(connection)
-        .await?;
+    sqlx::query("UPDATE entries SET answer = ?2 WHERE id = ?1").bind(id.0).bind(answer).execute(connection).await?;
     Ok(())
 }
 
@@ -294,12 +267,7 @@ async fn resume(connection: &mut SqliteConnection, at: Timestamp) -> Written<()>
 }
 
 /// Whatever its columns say, since they may be what cannot be read.
-async fn park(
-    connection: &mut SqliteConnection,
-    id: EntryId,
-    at: Timestamp,
-    reason: &Reason,
-) -> Written<()> {
+async fn park(connection: &mut SqliteConnection, id: EntryId, at: Timestamp, reason: &Reason) -> Written<()> {
     let reason = reason.clone();
     save(connection, id, &EntryState::Parked { at, reason }).await
 }
@@ -312,10 +280,7 @@ async fn prune(connection: &mut SqliteConnection, before: Timestamp) -> Written<
     .bind(before.as_millisecond())
     .execute(&mut *connection)
     .await?;
-    sqlx::query("DELETE FROM dropped WHERE at < ?1")
-        .bind(before.as_millisecond())
-        .execute(connection)
-        .await?;
+    sqlx::query("DELETE FROM dropped WHERE at < ?1").bind(before.as_millisecond()).execute(connection).await?;
     Ok(())
 }
 
@@ -329,12 +294,11 @@ struct Current {
 }
 
 async fn current(connection: &mut SqliteConnection, id: EntryId) -> Written<Option<Current>> {
-    let row = sqlx::query(
-        "SELECT state, since, due, reason, notes, noted, sent_noted, task FROM entries WHERE id = ?1",
-    )
-    .bind(id.0)
-    .fetch_optional(connection)
-    .await?;
+    let row =
+        sqlx::query("SELECT state, since, due, reason, notes, noted, sent_noted, task FROM entries WHERE id = ?1")
+            .bind(id.0)
+            .fetch_optional(connection)
+            .await?;
     row.map(|row| {
         Ok(Current {
             state: state(&row)?,
@@ -350,9 +314,7 @@ async fn current(connection: &mut SqliteConnection, id: EntryId) -> Written<Opti
 async fn save(connection: &mut SqliteConnection, id: EntryId, state: &EntryState) -> Written<()> {
     let due = |at: &Option<Timestamp>| at.map_or(0, Timestamp::as_millisecond);
     let (name, since, due, reason) = match state {
-        EntryState::Waiting { not_before, reason } => {
-            ("waiting", 0, due(not_before), reason.as_ref())
-        }
+        EntryState::Waiting { not_before, reason } => ("waiting", 0, due(not_before), reason.as_ref()),
         EntryState::Wire { since, look_at } => ("wire", since.as_millisecond(), due(look_at), None),
         EntryState::Done { at } => ("done", at.as_millisecond(), 0, None),
         EntryState::Parked { at, reason } => ("parked", at.as_millisecond(), 0, Some(reason)),
@@ -369,18 +331,8 @@ async fn save(connection: &mut SqliteConnection, id: EntryId, state: &EntryState
 }
 
 pub(super) async fn totals(connection: &mut SqliteConnection) -> Written<Counts> {
-    let rows: Vec<(String, i64)> = sqlx::query_as("SELECT state, n FROM totals")
-        .fetch_all(connection)
-        .await?;
-    let of = |name: &str| {
-        rows.iter()
-            .find(|(state, _)| state == name)
-            .map_or(0, |(_, n)| u64::try_from(*n).unwrap_or(0))
-    };
-    Ok(Counts {
-        open: of("open"),
-        waiting: of("waiting") + of("wire"),
-        parked: of("parked"),
-        done: of("done"),
-    })
+    let rows: Vec<(String, i64)> = sqlx::query_as("SELECT state, n FROM totals").fetch_all(connection).await?;
+    let of =
+        |name: &str| rows.iter().find(|(state, _)| state == name).map_or(0, |(_, n)| u64::try_from(*n).unwrap_or(0));
+    Ok(Counts { open: of("open"), waiting: of("waiting") + of("wire"), parked: of("parked"), done: of("done") })
 }

@@ -14,11 +14,8 @@ use crate::salesforce::RecordId;
 
 pub(super) fn entry(row: &SqliteRow) -> Written<Entry> {
     let text = |column| row.try_get::<Option<String>, _>(column);
-    let (record, notes, repairs): (String, String, String) = (
-        row.try_get("record")?,
-        row.try_get("notes")?,
-        row.try_get("repairs")?,
-    );
+    let (record, notes, repairs): (String, String, String) =
+        (row.try_get("record")?, row.try_get("notes")?, row.try_get("repairs")?);
     let record: CallRecord = from_json(&record)?;
     let answer: Option<Answer> = text("answer")?.as_deref().map(from_json).transpose()?;
     let task = text("task")?.map(|id| RecordId::parse(&id).map_err(decode));
@@ -42,24 +39,15 @@ pub(super) fn entry(row: &SqliteRow) -> Written<Entry> {
 
 pub(super) fn state(row: &SqliteRow) -> Written<EntryState> {
     let due: i64 = row.try_get("due")?;
-    let (since, due) = (
-        time(row.try_get("since")?)?,
-        (due != 0).then(|| time(due)).transpose()?,
-    );
+    let (since, due) = (time(row.try_get("since")?)?, (due != 0).then(|| time(due)).transpose()?);
     let reason: Option<String> = row.try_get("reason")?;
     let reason = reason.as_deref().map(from_json).transpose()?;
     let name: String = row.try_get("state")?;
     Ok(match (name.as_str(), reason) {
-        ("wire", _) => EntryState::Wire {
-            since,
-            look_at: due,
-        },
+        ("wire", _) => EntryState::Wire { since, look_at: due },
         ("done", _) => EntryState::Done { at: since },
         ("parked", Some(reason)) => EntryState::Parked { at: since, reason },
-        (_, reason) => EntryState::Waiting {
-            not_before: due,
-            reason,
-        },
+        (_, reason) => EntryState::Waiting { not_before: due, reason },
     })
 }
 

@@ -53,27 +53,13 @@ const MIGRATIONS: [&str; 1] = ["
 /// Earlier ones can lose pages of a write-ahead log that is reset while another connection reads (sqlite.org/wal.html).
 const OLDEST_LIBRARY: [u32; 3] = [3, 51, 3];
 
-pub(super) async fn check_library(
-    connection: &mut SqliteConnection,
-) -> Result<Result<(), JournalError>, sqlx::Error> {
-    let found: String = sqlx::query_scalar("SELECT sqlite_version()")
-        .fetch_one(connection)
-        .await?;
-    let parts: Vec<u32> = found
-        .split('.')
-        .filter_map(|part| part.parse().ok())
-        .collect();
-    if parts.as_slice() >= OLDEST_LIBRARY.as_slice() {
-        Ok(Ok(()))
-    } else {
-        Ok(Err(JournalError::OldLibrary { found }))
-    }
+pub(super) async fn check_library(connection: &mut SqliteConnection) -> Result<Result<(), JournalError>, sqlx::Error> {
+    let found: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await?;
+    let parts: Vec<u32> = found.split('.').filter_map(|part| part.parse().ok()).collect();
+    if parts.as_slice() >= OLDEST_LIBRARY.as_slice() { Ok(Ok(())) } else { Ok(Err(JournalError::OldLibrary { found })) }
 }
 
-pub(super) async fn check_file(
-    connection: &mut SqliteConnection,
-    path: &Path,
-) -> Result<(), JournalError> {
+pub(super) async fn check_file(connection: &mut SqliteConnection, path: &Path) -> Result<(), JournalError> {
     let said: String = sqlx::query_scalar("PRAGMA quick_check(1)")
         .fetch_one(connection)
         .await
@@ -81,35 +67,19 @@ pub(super) async fn check_file(
     if said == "ok" {
         return Ok(());
     }
-    Err(JournalError::Damaged {
-        path: path.to_owned(),
-        detail: said,
-    })
+    Err(JournalError::Damaged { path: path.to_owned(), detail: said })
 }
 
-pub(super) async fn migrate(
-    connection: &mut SqliteConnection,
-    path: &Path,
-) -> Result<(), JournalError> {
+pub(super) async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), JournalError> {
     let failed = |error| opening(path, &error);
-    let found: i64 = sqlx::query_scalar("PRAGMA user_version")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(failed)?;
+    let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(failed)?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     let Some(from) = usize::try_from(found).ok().filter(|_| found <= known) else {
-        return Err(JournalError::Newer {
-            path: path.to_owned(),
-            found,
-            known,
-        });
+        return Err(JournalError::Newer { path: path.to_owned(), found, known });
     };
     for script in MIGRATIONS.iter().skip(from) {
         let mut transaction = connection.begin().await.map_err(failed)?;
-        sqlx::raw_sql(*script)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        sqlx::raw_sql(*script).execute(&mut *transaction).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
     }
     Ok(())

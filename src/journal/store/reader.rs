@@ -21,11 +21,10 @@ pub(in crate::journal) type Read = Result<Box<Entry>, EntryId>;
 impl Reader {
     /// Calls that are not over. One that this version cannot read stays on disk and is named.
     pub async fn open_calls(&self) -> Result<Vec<OpenCall>, JournalError> {
-        let rows: Vec<(String, String)> =
-            sqlx::query_as("SELECT call, json FROM open_calls ORDER BY call")
-                .fetch_all(&self.0)
-                .await
-                .map_err(|error| reading(&error))?;
+        let rows: Vec<(String, String)> = sqlx::query_as("SELECT call, json FROM open_calls ORDER BY call")
+            .fetch_all(&self.0)
+            .await
+            .map_err(|error| reading(&error))?;
         let mut calls = Vec::new();
         for (key, text) in rows {
             if let Ok(call) = serde_json::from_str(&text) {
@@ -47,11 +46,7 @@ impl Reader {
         .fetch_optional(&self.0)
         .await
         .map_err(|error| reading(&error))?;
-        let call: Option<OpenCall> = text
-            .as_deref()
-            .map(from_json)
-            .transpose()
-            .map_err(|error| reading(&error))?;
+        let call: Option<OpenCall> = text.as_deref().map(from_json).transpose().map_err(|error| reading(&error))?;
         Ok(call.map(|call| call.agents.into_iter().map(|part| part.extension).collect()))
     }
 
@@ -61,24 +56,21 @@ impl Reader {
             .fetch_optional(&self.0)
             .await
             .map_err(|error| reading(&error))?;
-        row.map(|row| entry(&row).map_err(|error| reading(&error)))
-            .transpose()
+        row.map(|row| entry(&row).map_err(|error| reading(&error))).transpose()
     }
 
     /// The latest first.
     pub async fn list(&self, filter: Filter, limit: u32) -> Result<Vec<Read>, JournalError> {
         let [a, b, c, d] = filter.states();
-        let rows = sqlx::query(
-            "SELECT * FROM entries WHERE state IN (?1, ?2, ?3, ?4) ORDER BY id DESC LIMIT ?5",
-        )
-        .bind(a)
-        .bind(b)
-        .bind(c)
-        .bind(d)
-        .bind(limit)
-        .fetch_all(&self.0)
-        .await
-        .map_err(|error| reading(&error))?;
+        let rows = sqlx::query("SELECT * FROM entries WHERE state IN (?1, ?2, ?3, ?4) ORDER BY id DESC LIMIT ?5")
+            .bind(a)
+            .bind(b)
+            .bind(c)
+            .bind(d)
+            .bind(limit)
+            .fetch_all(&self.0)
+            .await
+            .map_err(|error| reading(&error))?;
         Ok(rows.iter().map(read).collect())
     }
 
@@ -92,21 +84,14 @@ impl Reader {
         self.ready("wire", now, limit).await
     }
 
-    async fn ready(
-        &self,
-        state: &'static str,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Read>, JournalError> {
-        let rows = sqlx::query(
-            "SELECT * FROM entries WHERE state = ?1 AND due <= ?2 ORDER BY due, id LIMIT ?3",
-        )
-        .bind(state)
-        .bind(now.as_millisecond())
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&self.0)
-        .await
-        .map_err(|error| reading(&error))?;
+    async fn ready(&self, state: &'static str, now: Timestamp, limit: usize) -> Result<Vec<Read>, JournalError> {
+        let rows = sqlx::query("SELECT * FROM entries WHERE state = ?1 AND due <= ?2 ORDER BY due, id LIMIT ?3")
+            .bind(state)
+            .bind(now.as_millisecond())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.0)
+            .await
+            .map_err(|error| reading(&error))?;
         Ok(rows.iter().map(read).collect())
     }
 
@@ -126,11 +111,7 @@ impl Reader {
         .fetch_one(&self.0)
         .await
         .map_err(|error| reading(&error))?;
-        Ok(Ahead {
-            due: usize::try_from(due).unwrap_or(0),
-            unsure,
-            next: next.and_then(|at| time(at).ok()),
-        })
+        Ok(Ahead { due: usize::try_from(due).unwrap_or(0), unsure, next: next.and_then(|at| time(at).ok()) })
     }
 }
 

@@ -59,10 +59,7 @@ impl Books {
         self.writes += 1;
         let rows: Value = serde_json::from_str(&seen.body).unwrap();
         let rows = rows["records"].as_array().unwrap();
-        if rows
-            .iter()
-            .any(|row| self.poison.contains(text(row, "CallObject")))
-        {
+        if rows.iter().any(|row| self.poison.contains(text(row, "CallObject"))) {
             let refusal = json!([{"message": "No such column", "errorCode": "INVALID_FIELD"}]);
             return Some((400, refusal.to_string()));
         }
@@ -97,8 +94,7 @@ impl Books {
     fn known(&mut self, row: &Value) -> Option<&mut Value> {
         let (own, key) = (text(row, "id").to_owned(), text(row, "Call__c").to_owned());
         self.tasks.iter_mut().find(|task| {
-            (!own.is_empty() && own.starts_with(text(task, "Id")))
-                || (!key.is_empty() && text(task, "Call__c") == key)
+            (!own.is_empty() && own.starts_with(text(task, "Id"))) || (!key.is_empty() && text(task, "Call__c") == key)
         })
     }
 
@@ -108,8 +104,7 @@ impl Books {
                 json!({"attributes": {"type": "TaskStatus"}, "Id": "01J000000000001", "ApiName": "Done", "MasterLabel": "Done", "IsClosed": true, "IsDefault": true}),
             ]
         } else if question.contains("FROM Task") {
-            let asked =
-                |task: &&Value| question.contains(&format!("'{}'", text(task, "CallObject")));
+            let asked = |task: &&Value| question.contains(&format!("'{}'", text(task, "CallObject")));
             self.tasks.iter().filter(asked).map(found).collect()
         } else {
             Vec::new()
@@ -118,11 +113,7 @@ impl Books {
     }
 
     fn keys(&self) -> Vec<String> {
-        let mut keys: Vec<String> = self
-            .tasks
-            .iter()
-            .map(|task| text(task, "CallObject").to_owned())
-            .collect();
+        let mut keys: Vec<String> = self.tasks.iter().map(|task| text(task, "CallObject").to_owned()).collect();
         keys.sort();
         keys
     }
@@ -137,11 +128,7 @@ fn text<'a>(row: &'a Value, name: &str) -> &'a str {
 }
 
 fn quick() -> Config {
-    Config {
-        batch_window: Duration::from_millis(50),
-        settle_after: Duration::from_secs(2),
-        ..config()
-    }
+    Config { batch_window: Duration::from_millis(50), settle_after: Duration::from_secs(2), ..config() }
 }
 
 fn nobody() -> Resolve {
@@ -150,14 +137,7 @@ fn nobody() -> Resolve {
 
 fn somebody() -> Resolve {
     Arc::new(|number| {
-        Box::pin(async move {
-            Ok(Answer {
-                number,
-                source: Source::Live,
-                matches: vec![contact()],
-                complete: true,
-            })
-        })
+        Box::pin(async move { Ok(Answer { number, source: Source::Live, matches: vec![contact()], complete: true }) })
     })
 }
 
@@ -191,16 +171,8 @@ impl Bridge {
         let stop = senders.stopping();
         let journal = Journal::open(dir, &writers).await.unwrap();
         let settings = Settings::new(config, Vec::new(), true, resolve, TimeZone::UTC).unwrap();
-        senders.spawn(
-            "sender",
-            sender::run(journal.clone(), org.client(), settings, stop.clone()),
-        );
-        Self {
-            journal,
-            stop,
-            senders,
-            writers,
-        }
+        senders.spawn("sender", sender::run(journal.clone(), org.client(), settings, stop.clone()));
+        Self { journal, stop, senders, writers }
     }
 
     async fn stop(self) {
@@ -220,10 +192,7 @@ impl Bridge {
     }
 
     async fn all_done(&self, count: u64) {
-        self.until("all done", |counts| {
-            counts.done == count && counts.waiting == 0
-        })
-        .await;
+        self.until("all done", |counts| counts.done == count && counts.waiting == 0).await;
     }
 }
 
@@ -240,11 +209,7 @@ async fn finished_calls_become_one_task_each_in_one_request() {
     assert_eq!(books.keys(), ["hq-pbx1-1", "hq-pbx1-2", "hq-pbx1-3"]);
     assert_eq!(books.writes, 1);
     assert_eq!(text(&books.tasks[0], "Status"), "Done");
-    assert_eq!(
-        text(&books.tasks[0], "OwnerId"),
-        "005xx000001SwiUAAS",
-        "the API user's"
-    );
+    assert_eq!(text(&books.tasks[0], "OwnerId"), "005xx000001SwiUAAS", "the API user's");
     assert_eq!(bridge.journal.sender_health().state, SenderState::Up);
 }
 
@@ -271,11 +236,7 @@ async fn what_a_look_up_does_not_find_is_sent_again_after_its_time() {
     let began = std::time::Instant::now();
     bridge.journal.ended(ended("1"), None).await;
     bridge.all_done(1).await;
-    assert!(
-        began.elapsed() >= Duration::from_secs(2),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
     assert_eq!(books.lock().unwrap().keys(), ["hq-pbx1-1"]);
     assert_eq!(books.lock().unwrap().writes, 2);
 }
@@ -285,11 +246,7 @@ async fn an_upsert_is_simply_repeated() {
     let (dir, books) = (tempfile::tempdir().unwrap(), Shared::default());
     let org = org(&books).await;
     books.lock().unwrap().moods = vec![Mood::Lossy, Mood::Away];
-    let config = Config {
-        external_id_field: "Call__c".into(),
-        settle_after: CEILING * 9,
-        ..quick()
-    };
+    let config = Config { external_id_field: "Call__c".into(), settle_after: CEILING * 9, ..quick() };
     let bridge = Bridge::start(dir.path(), &org, config, nobody()).await;
     bridge.journal.ended(ended("1"), None).await;
     bridge.all_done(1).await;
@@ -328,15 +285,8 @@ async fn one_bad_row_is_parked_and_the_others_pass() {
     for name in ["1", "2", "3"] {
         bridge.journal.ended(ended(name), None).await;
     }
-    bridge
-        .until("parked", |counts| counts.parked == 1 && counts.done == 2)
-        .await;
-    let parked = bridge
-        .journal
-        .list(Filter::Parked, 9)
-        .await
-        .unwrap()
-        .remove(0);
+    bridge.until("parked", |counts| counts.parked == 1 && counts.done == 2).await;
+    let parked = bridge.journal.list(Filter::Parked, 9).await.unwrap().remove(0);
     let EntryState::Parked { reason, .. } = parked.state else {
         panic!("not parked");
     };
@@ -355,11 +305,7 @@ async fn a_row_that_spoils_its_request_is_set_apart() {
     for name in ["1", "2", "3"] {
         bridge.journal.ended(ended(name), None).await;
     }
-    bridge
-        .until("others done", |counts| {
-            counts.done == 2 && counts.waiting == 1
-        })
-        .await;
+    bridge.until("others done", |counts| counts.done == 2 && counts.waiting == 1).await;
     assert_eq!(books.lock().unwrap().keys(), ["hq-pbx1-1", "hq-pbx1-3"]);
 }
 
@@ -377,19 +323,12 @@ async fn a_note_after_the_task_updates_it() {
         record_id: Some(id("003000000000001")),
     };
     bridge.journal.note("hq-pbx1-1", note).await.unwrap();
-    bridge
-        .until("noted", |_| {
-            text(&books.lock().unwrap().tasks[0], "CallDisposition") == "Sold"
-        })
-        .await;
+    bridge.until("noted", |_| text(&books.lock().unwrap().tasks[0], "CallDisposition") == "Sold").await;
     bridge.all_done(1).await;
     let books = books.lock().unwrap();
     assert_eq!(books.tasks.len(), 1);
     assert!(text(&books.tasks[0], "Description").ends_with("two boxes"));
-    assert_eq!(
-        text(&books.tasks[0], "WhoId"),
-        id("003000000000001").as_str()
-    );
+    assert_eq!(text(&books.tasks[0], "WhoId"), id("003000000000001").as_str());
 }
 
 #[tokio::test]
@@ -399,26 +338,16 @@ async fn a_caller_who_was_not_known_in_time_is_asked_for_again() {
     let bridge = Bridge::start(dir.path(), &org, quick(), somebody()).await;
     bridge.journal.ended(ended("1"), None).await;
     bridge.all_done(1).await;
-    assert_eq!(
-        text(&books.lock().unwrap().tasks[0], "WhoId"),
-        id("003000000000001").as_str()
-    );
+    assert_eq!(text(&books.lock().unwrap().tasks[0], "WhoId"), id("003000000000001").as_str());
     let entry = bridge.journal.entry(EntryId(1)).await.unwrap().unwrap();
-    assert_eq!(
-        entry.answer.map(|answer| answer.source),
-        Some(Source::Live),
-        "and kept on disk"
-    );
+    assert_eq!(entry.answer.map(|answer| answer.source), Some(Source::Live), "and kept on disk");
 }
 
 #[tokio::test]
 async fn each_agent_who_talked_has_a_task_of_its_own() {
     let (dir, books) = (tempfile::tempdir().unwrap(), Shared::default());
     let org = org(&books).await;
-    let config = Config {
-        per: Per::Agent,
-        ..quick()
-    };
+    let config = Config { per: Per::Agent, ..quick() };
     let bridge = Bridge::start(dir.path(), &org, config, nobody()).await;
     let mut record = ended("1");
     record.call.agents = vec![agent("101", 5_000), agent("102", 0), agent("103", 9_000)];
@@ -427,10 +356,7 @@ async fn each_agent_who_talked_has_a_task_of_its_own() {
     bridge.journal.ended(record, None).await;
     bridge.journal.flush().await;
     bridge.all_done(2).await;
-    assert_eq!(
-        books.lock().unwrap().keys(),
-        ["hq-pbx1-1-101", "hq-pbx1-1-103"]
-    );
+    assert_eq!(books.lock().unwrap().keys(), ["hq-pbx1-1-101", "hq-pbx1-1-103"]);
 }
 
 #[tokio::test]
@@ -451,11 +377,7 @@ async fn an_outage_keeps_everything_and_drains_in_full_batches() {
     for n in 0..500 {
         bridge.journal.ended(ended(&n.to_string()), None).await;
     }
-    bridge
-        .until("down", |_| {
-            bridge.journal.sender_health().state == SenderState::Down
-        })
-        .await;
+    bridge.until("down", |_| bridge.journal.sender_health().state == SenderState::Down).await;
     assert!(bridge.journal.sender_health().waiting_since.is_some());
     gone.store(false, std::sync::atomic::Ordering::SeqCst);
     bridge.all_done(500).await;

@@ -1,0 +1,80 @@
+//! The tracker: messages of all feeds and the time come in, steps go out. Pure.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::feed::{FeedMessage, Snapshot};
+use super::record::OpenCall;
+use super::step::Step;
+use super::switchboard::{Site, Switchboard};
+
+/// How often the disk is told until when open calls were seen.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// Follows the calls of all feeds. A call never spans two of them.
+#[derive(Debug)]
+pub struct Tracker {
+    feeds: BTreeMap<String, Switchboard>,
+    next_heartbeat: Instant,
+}
+
+impl Tracker {
+    /// For these feeds, with the calls that an earlier run left open. Calls of feeds that are no more end at once.
+    #[must_use]
+    pub fn new(site: &Site, feeds: &[String], open: Vec<OpenCall>, now: Instant) -> (Self, Vec<Step>) {
+        let mut boards: BTreeMap<String, Switchboard> =
+            feeds.iter().map(|name| (name.clone(), Switchboard::new(site.clone(), name.clone(), now))).collect();
+        let mut steps = Vec::new();
+        for call in open {
+            if let Some(board) = boards.get_mut(&call.feed) {
+                board.restore(call);
+            } else {
+                let mut orphan = Switchboard::new(site.clone(), call.feed.clone(), now);
+                orphan.restore(call);
+                steps.extend(orphan.up(super::feed::Known::default(), now));
+            }
+        }
+        (Self { feeds: boards, next_heartbeat: now + HEARTBEAT }, steps)
+    }
+
+    /// One message of a feed. What an unknown feed says is not listened to.
+    pub fn handle(&mut self, feed: &str, message: FeedMessage, now: Instant) -> Vec<Step> {
+        let Some(board) = self.feeds.get_mut(feed) else {
+            return Vec::new();
+        };
+        match message {
+            FeedMessage::Up(Snapshot::Known(known)) => board.up(known, now),
+            FeedMessage::Up(Snapshot::Unknowable) => board.up_unknowing(now),
+            FeedMessage::Call(event) => board.event(event, now),
+            FeedMessage::Lost(_) => board.lost(now),
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due, at the latest.
+    pub fn poll_timeout(&self) -> Instant {
+        self.feeds
+            .values()
+            .filter_map(Switchboard::deadline)
+            .chain([self.next_heartbeat])
+            .min()
+            .unwrap_or(self.next_heartbeat)
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) -> Vec<Step> {
+        let mut steps: Vec<Step> = self.feeds.values_mut().flat_map(|board| board.clock(now)).collect();
+        if now >= self.next_heartbeat {
+            self.next_heartbeat = now + HEARTBEAT;
+            for board in self.feeds.values_mut() {
+                steps.extend(board.expire(now));
+                steps.extend(board.heartbeat(now));
+            }
+        }
+        steps
+    }
+
+    /// The calls that are not over.
+    pub fn open_calls(&self) -> Vec<OpenCall> {
+        self.feeds.values().flat_map(Switchboard::open_calls).collect()
+    }
+}

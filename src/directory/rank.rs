@@ -1,0 +1,217 @@
+//! Which of the found records are matches, and which comes first. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::answer::{Exactness, Match};
+use super::reading::{self, Fit};
+use super::shape::Shape;
+use crate::phone::{NumberPlan, PhoneNumber};
+use crate::salesforce::{Found, RecordId};
+
+/// What a match is sorted by: the fit, then a person before a lead before a company, then the name.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    fit: Fit,
+    kind: Kind,
+    name: String,
+    id: RecordId,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Person,
+    Lead,
+    Company,
+    Other,
+}
+
+/// The records whose own words, read anew, are the number; best first. What found them does not count.
+pub(super) fn matches(plan: &NumberPlan, number: &PhoneNumber, shapes: &[Shape], found: &[Found]) -> Vec<Match> {
+    let mut ranked: Vec<(Rank, Match)> = found
+        .iter()
+        .filter(|record| !record.is_true("IsConverted"))
+        .filter_map(|record| weigh(plan, number, shapes, record))
+        .collect();
+    ranked.sort_by(|(left, _), (right, _)| left.cmp(right));
+    let mut matches = without_doubles(ranked);
+    say_what_is_shared(&mut matches);
+    matches
+}
+
+fn weigh(plan: &NumberPlan, number: &PhoneNumber, shapes: &[Shape], record: &Found) -> Option<(Rank, Match)> {
+    let shape = shapes.iter().find(|shape| shape.object == record.object)?;
+    let (fit, field) = shape
+        .phones
+        .iter()
+        .filter_map(|field| {
+            let fit = reading::fit(plan, number, record.get(field)?)?;
+            Some((fit, field))
+        })
+        .min_by_key(|(fit, _)| *fit)?;
+    let found = describe(shape, record, fit, field);
+    let rank = Rank { fit, kind: kind(&found), name: found.name.to_lowercase(), id: found.id.clone() };
+    Some((rank, found))
+}
+
+fn describe(shape: &Shape, record: &Found, fit: Fit, field: &str) -> Match {
+    let text = |field: &str| record.get(field).map(str::to_owned);
+    let id = |field: &str| record.get(field).and_then(|id| RecordId::parse(id).ok());
+    Match {
+        object: record.object.clone(),
+        id: record.id.clone(),
+        name: text(&shape.name).unwrap_or_default(),
+        account: text("Account.Name").or_else(|| text("Company")),
+        account_id: id("AccountId"),
+        owner_id: id("OwnerId"),
+        person_contact_id: id("PersonContactId"),
+        field: field.to_owned(),
+        exactness: if fit == Fit::Digits { Exactness::Possible } else { Exactness::Exact },
+        reason: reason(fit, field),
+    }
+}
+
+fn reason(fit: Fit, field: &str) -> String {
+    match fit {
+        Fit::WithExtension => format!("{field} is this number with this extension"),
+        Fit::Number => format!("{field} is this number"),
+        Fit::OtherExtension => format!("{field} is this number with another extension"),
+        Fit::Digits => format!("{field} has these digits, and no country with them"),
+    }
+}
+
+fn kind(found: &Match) -> Kind {
+    match found.object.as_str() {
+        "Contact" => Kind::Person,
+        "Account" if found.person_contact_id.is_some() => Kind::Person,
+        "Lead" => Kind::Lead,
+        "Account" => Kind::Company,
+        _other => Kind::Other,
+    }
+}
+
+/// A record counts once, and a Person Account and its contact are one person: the account is shown, at the better place.
+fn without_doubles(ranked: Vec<(Rank, Match)>) -> Vec<Match> {
+    let contacts_of_persons: BTreeSet<RecordId> =
+        ranked.iter().filter_map(|(_, found)| found.person_contact_id.clone()).collect();
+    let mut seen = BTreeSet::new();
+    ranked
+        .into_iter()
+        .map(|(_, found)| found)
+        .filter(|found| !contacts_of_persons.contains(&found.id))
+        .filter(|found| seen.insert(found.id.clone()))
+        .collect()
+}
+
+/// Adds to the reasons what a person who chooses wants to know: who else has the number, and what came first.
+fn say_what_is_shared(matches: &mut [Match]) {
+    let mut contacts: BTreeMap<RecordId, usize> = BTreeMap::new();
+    for found in matches.iter() {
+        if let Some(account) = &found.account_id {
+            *contacts.entry(account.clone()).or_default() += 1;
+        }
+    }
+    let first = matches.first().map(|best| (kind(best), best.object.clone()));
+    for found in matches {
+        let account = found.account_id.as_ref().unwrap_or(&found.id);
+        match contacts.get(account) {
+            Some(&count) if found.account_id.is_some() && count > 1 => {
+                let _ = write!(found.reason, "; {count} contacts of the account share it");
+            }
+            Some(&count) if found.account_id.is_none() => {
+                let _ = write!(found.reason, "; {count} of its contacts have it, too");
+            }
+            Some(_) | None => {}
+        }
+        if let Some((best, object)) = &first
+            && kind(found) > *best
+        {
+            let _ = write!(found.reason, "; comes after a {object}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NUMBER: &str = "+4930231250444";
+
+    fn record(object: &str, id: &str, fields: &[(&str, &str)]) -> Found {
+        Found {
+            object: object.to_owned(),
+            id: RecordId::parse(id).unwrap(),
+            fields: fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        }
+    }
+
+    fn ranked(found: &[Found]) -> Vec<String> {
+        let plan = NumberPlan::new("DE", "", "2-6").unwrap();
+        let shapes: Vec<_> =
+            ["Contact", "Lead", "Account"].iter().filter_map(|object| Shape::standard(object)).collect();
+        matches(&plan, &plan.read(NUMBER), &shapes, found)
+            .iter()
+            .map(|found| format!("{} {}: {}", found.object, found.name, found.reason))
+            .collect()
+    }
+
+    #[test]
+    fn people_come_before_leads_before_companies() {
+        let found = [
+            record("Account", "001xx0000000001", &[("Name", "Acme"), ("Phone", NUMBER)]),
+            record("Lead", "00Qxx0000000001", &[("Name", "Lea"), ("Phone", "030 231250444")]),
+            record(
+                "Contact",
+                "003xx0000000002",
+                &[("Name", "Zoe"), ("MobilePhone", NUMBER), ("AccountId", "001xx0000000001")],
+            ),
+            record(
+                "Contact",
+                "003xx0000000001",
+                &[("Name", "anna"), ("Phone", NUMBER), ("AccountId", "001xx0000000001")],
+            ),
+            record("Contact", "003xx0000000003", &[("Name", "Decoy"), ("Phone", "040 231250444")]),
+        ];
+        assert_eq!(
+            ranked(&found),
+            [
+                "Contact anna: Phone is this number; 2 contacts of the account share it",
+                "Contact Zoe: MobilePhone is this number; 2 contacts of the account share it",
+                "Lead Lea: Phone is this number; comes after a Contact",
+                "Account Acme: Phone is this number; 2 of its contacts have it, too; comes after a Contact",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_sure_lead_comes_before_a_possible_contact_and_a_converted_one_not_at_all() {
+        let found = [
+            record("Contact", "003xx0000000001", &[("Name", "Maybe"), ("Phone", "011 49 30 231250444")]),
+            record("Lead", "00Qxx0000000001", &[("Name", "Lea"), ("Phone", NUMBER)]),
+            record("Lead", "00Qxx0000000002", &[("Name", "Old"), ("Phone", NUMBER), ("IsConverted", "true")]),
+        ];
+        assert_eq!(
+            ranked(&found),
+            ["Lead Lea: Phone is this number", "Contact Maybe: Phone has these digits, and no country with them",]
+        );
+    }
+
+    #[test]
+    fn a_person_account_and_its_contact_are_one() {
+        let found = [
+            record(
+                "Account",
+                "001xx0000000001",
+                &[
+                    ("Name", "Erika"),
+                    ("Phone", NUMBER),
+                    ("IsPersonAccount", "true"),
+                    ("PersonContactId", "003xx0000000001"),
+                ],
+            ),
+            record("Contact", "003xx0000000001", &[("Name", "Erika"), ("Phone", NUMBER)]),
+            record("Contact", "003xx0000000002", &[("Name", "Zoe"), ("Phone", NUMBER)]),
+        ];
+        assert_eq!(ranked(&found), ["Account Erika: Phone is this number", "Contact Zoe: Phone is this number",]);
+    }
+}

@@ -1,0 +1,184 @@
+//! Whether what somebody typed into a phone field is the number that is looked for.
+
+use crate::phone::{NumberPlan, PhoneNumber};
+
+/// The fewest digits that are told apart without a country.
+const MIN_DIGITS: usize = 7;
+
+/// How well a field fits, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fit {
+    /// The number, and the extension behind it.
+    WithExtension,
+    /// The number.
+    Number,
+    /// The number, with another extension behind it.
+    OtherExtension,
+    /// The digits; which country they are of is not said.
+    Digits,
+}
+
+/// The best fit of what a field holds, if any.
+pub(super) fn fit(plan: &NumberPlan, number: &PhoneNumber, stored: &str) -> Option<Fit> {
+    let pieces = pieces(stored);
+    let numbers: Vec<PhoneNumber> = pieces.iter().map(|piece| read(plan, piece)).collect();
+    let all_numbers = numbers.iter().all(|piece| piece.e164().is_some());
+    if pieces.len() > 1 && all_numbers {
+        return numbers.iter().filter_map(|piece| same(number, piece)).min();
+    }
+    // `030 / 231 250 444` is one number, and its second part is one of another town.
+    let whole = read(plan, stored);
+    if whole.e164().is_some() {
+        return same(number, &whole);
+    }
+    let in_pieces = numbers.iter().filter_map(|piece| same(number, piece)).min();
+    in_pieces.or_else(|| same_digits(number, &whole, stored).then_some(Fit::Digits))
+}
+
+/// Reads it as it is, or, where that is another number, without the remark behind it: the letters of `030 … (home)` would be
+/// taken as dialled ones, those of `x12` are an extension.
+fn read(plan: &NumberPlan, text: &str) -> PhoneNumber {
+    let whole = plan.read(text);
+    let Some(number) = before_letters(text) else {
+        return whole;
+    };
+    let short = plan.read(number.trim_end_matches(['(', '[', '-', ' ', '.']));
+    if short.e164().is_none() || short.e164() == whole.e164() {
+        return whole;
+    }
+    short
+}
+
+/// What stands before the first letter behind a digit, if there is one.
+fn before_letters(text: &str) -> Option<&str> {
+    let digit = text.find(|char: char| char.is_ascii_digit())?;
+    let letter = text.get(digit..)?.find(char::is_alphabetic)?;
+    text.get(..digit + letter)
+}
+
+/// The parts of a field that holds several numbers.
+fn pieces(stored: &str) -> Vec<&str> {
+    stored
+        .split(['/', ';', ',', '|', '\n'])
+        .flat_map(|part| part.split(" or "))
+        .map(str::trim)
+        .filter(|piece| !piece.is_empty())
+        .collect()
+}
+
+fn same(number: &PhoneNumber, stored: &PhoneNumber) -> Option<Fit> {
+    if number.e164()? != stored.e164()? {
+        return None;
+    }
+    Some(match (extension(number), extension(stored)) {
+        (Some(asked), Some(has)) if asked == has => Fit::WithExtension,
+        (Some(_), Some(_)) => Fit::OtherExtension,
+        (None, _) | (_, None) => Fit::Number,
+    })
+}
+
+fn extension(number: &PhoneNumber) -> Option<&str> {
+    match number {
+        PhoneNumber::E164 { extension, .. } => extension.as_deref(),
+        PhoneNumber::Internal { .. } | PhoneNumber::Withheld | PhoneNumber::Unreadable { .. } => None,
+    }
+}
+
+/// Text that is no number in the region, whose digits are those of the number as they are written somewhere else.
+/// A `+` names a country, so what follows it is not read as another one.
+fn same_digits(number: &PhoneNumber, read: &PhoneNumber, stored: &str) -> bool {
+    if !matches!(read, PhoneNumber::Unreadable { .. }) || stored.contains('+') {
+        return false;
+    }
+    let digits = digits(stored);
+    digits.len() >= MIN_DIGITS && number.search_terms().contains(&digits)
+}
+
+/// The first run of digits, up to a letter or `#`, which begin an extension or a remark.
+fn digits(stored: &str) -> String {
+    stored
+        .chars()
+        .skip_while(|char| !char.is_ascii_digit())
+        .take_while(|char| !char.is_alphabetic() && *char != '#')
+        .filter(char::is_ascii_digit)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fit_in(region: &str, number: &str, stored: &str) -> Option<Fit> {
+        let plan = NumberPlan::new(region, "", "2-6").unwrap();
+        fit(&plan, &plan.read(number), stored)
+    }
+
+    #[test]
+    fn a_number_is_known_however_it_was_typed() {
+        for stored in [
+            "+4930231250444",
+            "+49 30 231250444",
+            "+49 (0)30 231 250 444",
+            "0049 30 231250444",
+            "0049 (0)30 231250444",
+            "030 231250444",
+            "(030) 231 250 444",
+            "030/231250444",
+            "030 / 231 250 444",
+            "030-231250-444",
+            "Mobil: 030 231250444",
+            "030 231250444 (home)",
+            "030\u{a0}231250444",
+            "4930231250444",
+            "089 123456 / 030 231250444",
+            "089 1234567; 030 231250444",
+            "+49 30 231250444, +49 30 231250445",
+            "030 231250444 or 0170 1234567",
+        ] {
+            assert_eq!(fit_in("DE", "+4930231250444", stored), Some(Fit::Number), "{stored}");
+        }
+    }
+
+    #[test]
+    fn the_same_last_digits_are_not_the_same_number() {
+        for stored in [
+            "+4940231250444",
+            "040 231250444",
+            "+43 30 231250444",
+            "+1 302-312-5044",
+            "231250444",
+            "0231 250444",
+            "231 250 444",
+            "+30 231250444",
+            "+30231250444",
+            "1250444",
+            "444",
+            "030 2312504445",
+            "n/a",
+            "",
+            "0",
+            "4.93E+12",
+        ] {
+            assert_eq!(fit_in("DE", "+4930231250444", stored), None, "{stored}");
+        }
+        // The second half of a Berlin number with a stroke in it is a number of Dortmund.
+        assert_eq!(fit_in("DE", "+49231250444", "030 / 231 250 444"), None);
+    }
+
+    #[test]
+    fn a_number_of_another_country_without_its_code_is_possible() {
+        for (region, stored) in [("FR", "415-555-0143"), ("FR", "1 (415) 555-0143 x12"), ("DE", "14155550143")] {
+            assert_eq!(fit_in(region, "+14155550143", stored), Some(Fit::Digits), "{region} {stored}");
+        }
+        assert_eq!(fit_in("US", "+4930231250444", "030/231250444"), Some(Fit::Digits));
+        assert_eq!(fit_in("US", "+4930231250444", "011 49 30 231250444"), Some(Fit::Number));
+    }
+
+    #[test]
+    fn an_extension_tells_two_of_one_line_apart() {
+        let of = |stored| fit_in("US", "tel:+14155551212;ext=9", stored);
+        assert_eq!(of("(415) 555-1212 x9"), Some(Fit::WithExtension));
+        assert_eq!(of("(415) 555-1212"), Some(Fit::Number));
+        assert_eq!(of("(415) 555-1212 ext. 12"), Some(Fit::OtherExtension));
+    }
+}

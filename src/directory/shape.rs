@@ -1,0 +1,135 @@
+//! What is asked of each object: its phone fields, and what else a match tells.
+
+use super::config::CustomObject;
+use crate::salesforce::{Field, QueryError, Returning};
+
+/// The most phone fields of one object that are searched.
+const MAX_PHONES: usize = 30;
+/// The most rows of one object: enough for a main number that many contacts share.
+const MAX_ROWS: u32 = 200;
+
+/// An object and the fields of it that count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub object: String,
+    pub phones: Vec<String>,
+    pub name: String,
+    others: Vec<String>,
+    condition: String,
+}
+
+impl Shape {
+    /// What every org has, for when an object cannot be described. Other objects are unknown.
+    pub fn standard(object: &str) -> Option<Self> {
+        let phones: &[&str] = match object {
+            "Contact" => &["Phone", "MobilePhone", "HomePhone", "OtherPhone", "AssistantPhone"],
+            "Lead" => &["Phone", "MobilePhone"],
+            "Account" => &["Phone"],
+            _other => return None,
+        };
+        let others = wanted(object).iter().filter(|field| !of_persons(field));
+        Some(Self {
+            object: object.to_owned(),
+            phones: phones.iter().map(|&field| field.to_owned()).collect(),
+            name: "Name".to_owned(),
+            others: others.map(|&field| field.to_owned()).collect(),
+            condition: condition(object).to_owned(),
+        })
+    }
+
+    /// What the bridge's user can see of it. `None` when no phone field is among that.
+    pub fn described(object: &str, fields: &[Field]) -> Option<Self> {
+        let phones: Vec<String> = fields
+            .iter()
+            .filter(|field| field.kind == "phone" && !is_fax(&field.name))
+            .map(|field| field.name.clone())
+            .take(MAX_PHONES)
+            .collect();
+        let has = |name: &str| fields.iter().any(|field| field.name == name);
+        let others =
+            wanted(object).iter().filter(|field| has(if **field == "Account.Name" { "AccountId" } else { field }));
+        let name = fields.iter().find(|field| field.is_name);
+        (!phones.is_empty()).then(|| Self {
+            object: object.to_owned(),
+            phones,
+            name: name.map_or_else(|| "Name".to_owned(), |field| field.name.clone()),
+            others: others.map(|&field| field.to_owned()).collect(),
+            condition: condition(object).to_owned(),
+        })
+    }
+
+    /// As the settings describe it.
+    pub fn custom(object: &CustomObject) -> Self {
+        Self {
+            object: object.name.clone(),
+            phones: object.phone_fields.clone(),
+            name: object.name_field.clone(),
+            others: Vec::new(),
+            condition: object.condition.clone(),
+        }
+    }
+
+    pub fn returning(&self) -> Result<Returning, QueryError> {
+        let mut fields = vec!["Id".to_owned(), self.name.clone()];
+        fields.extend(self.others.iter().chain(&self.phones).cloned());
+        Returning::new(&self.object, &fields, &self.condition, MAX_ROWS)
+    }
+}
+
+fn wanted(object: &str) -> &'static [&'static str] {
+    match object {
+        "Contact" => &["AccountId", "Account.Name", "OwnerId"],
+        "Lead" => &["Company", "OwnerId", "IsConverted"],
+        "Account" => &["OwnerId", "IsPersonAccount", "PersonContactId"],
+        _other => &["OwnerId"],
+    }
+}
+
+/// Fields that only an org with Person Accounts has.
+fn of_persons(field: &str) -> bool {
+    matches!(field, "IsPersonAccount" | "PersonContactId")
+}
+
+/// A converted lead is its contact.
+fn condition(object: &str) -> &'static str {
+    if object == "Lead" { "IsConverted=false" } else { "" }
+}
+
+fn is_fax(field: &str) -> bool {
+    field.to_ascii_lowercase().contains("fax")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(name: &str, kind: &str) -> Field {
+        Field { name: name.to_owned(), kind: kind.to_owned(), is_name: name == "Name" }
+    }
+
+    #[test]
+    fn only_what_the_org_has_is_asked_for() {
+        let fields = [
+            field("Name", "string"),
+            field("OwnerId", "reference"),
+            field("Phone", "phone"),
+            field("Fax", "phone"),
+            field("Direct__c", "phone"),
+            field("IsPersonAccount", "boolean"),
+        ];
+        let account = Shape::described("Account", &fields).unwrap();
+        assert_eq!(account.phones, ["Phone", "Direct__c"]);
+        assert_eq!(account.others, ["OwnerId", "IsPersonAccount"]);
+        assert_eq!(Shape::described("Account", &fields[..2]), None);
+        let contact = Shape::described("Contact", &fields).unwrap();
+        assert_eq!(contact.others, ["OwnerId"]);
+    }
+
+    #[test]
+    fn an_org_that_tells_nothing_is_taken_as_a_plain_one() {
+        let account = Shape::standard("Account").unwrap();
+        assert_eq!(account.others, ["OwnerId"]);
+        assert!(Shape::standard("Lead").unwrap().condition.contains("IsConverted"));
+        assert_eq!(Shape::standard("Case"), None);
+    }
+}

@@ -1,0 +1,70 @@
+//! What the bridge hands over to be served.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::calls::CallView;
+use super::health::Readiness;
+use super::journal::{JournalEntry, JournalTrouble};
+use super::notes::Note;
+use super::peer::Proxies;
+use crate::calls::record::{CallKey, Extension};
+use crate::directory::answer::Answer;
+use crate::phone::{NumberPlan, PhoneNumber};
+use crate::pops::{AgentStore, Hub, Linker, UnknownCaller};
+use crate::secret::Secret;
+
+/// A question that another part of the program answers.
+pub type Ask<Q, A> = Arc<dyn Fn(Q) -> BoxFuture<'static, A> + Send + Sync>;
+
+/// Makes an [`Ask`] of an async closure.
+pub fn ask<Q, A, F>(answer: impl Fn(Q) -> F + Send + Sync + 'static) -> Ask<Q, A>
+where
+    F: Future<Output = A> + Send + 'static,
+{
+    Arc::new(move |question| Box::pin(answer(question)))
+}
+
+/// Everything that is served.
+#[derive(Clone)]
+pub struct Handles {
+    /// The bridge's name; sets its cookie apart from those of other instances on the host.
+    pub name: String,
+    /// What browsers reach it by; with `https` the cookie is for TLS only. May be empty.
+    pub public_url: String,
+    pub admin_token: Secret,
+    pub proxies: Proxies,
+    /// How `number` is read.
+    pub plan: NumberPlan,
+    pub hub: Hub,
+    pub agents: AgentStore,
+    pub linker: Linker,
+    /// What is offered for an unknown caller, as the settings say now.
+    pub unknown: watch::Receiver<UnknownCaller>,
+    pub lookup: Ask<PhoneNumber, Answer>,
+    /// The long answer for operators; none: not built.
+    pub explain: Option<Ask<PhoneNumber, Value>>,
+    /// Live and recent calls, newest first.
+    pub calls: Ask<(), Vec<CallView>>,
+    pub journal: JournalHandles,
+    pub readiness: Ask<(), Readiness>,
+    /// In the text format of Prometheus.
+    pub metrics: Ask<(), String>,
+}
+
+/// The calls on disk.
+#[derive(Clone)]
+pub struct JournalHandles {
+    pub list: Ask<(), Result<Vec<JournalEntry>, JournalTrouble>>,
+    pub show: Ask<String, Result<JournalEntry, JournalTrouble>>,
+    /// Puts a parked entry back into the queue; gives it as it then is.
+    pub retry: Ask<String, Result<JournalEntry, JournalTrouble>>,
+    pub drop: Ask<String, Result<(), JournalTrouble>>,
+    /// Keeps what an agent wrote; on disk when it answers.
+    pub note: Ask<Note, Result<(), JournalTrouble>>,
+    /// Who has to do with the call, open or finished; none: there is no such call.
+    pub agents_of: Ask<CallKey, Result<Option<Vec<Extension>>, JournalTrouble>>,
+}

@@ -1,0 +1,100 @@
+//! `/api/v1/lookup`: whose number is this?
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::app::{App, Shared};
+use super::auth::Caller;
+use super::problem::Problem;
+use crate::directory::answer::Source;
+use crate::phone::PhoneNumber;
+use crate::pops::MatchView;
+
+#[derive(Deserialize)]
+pub(super) struct Question {
+    number: Option<String>,
+    region: Option<String>,
+    #[serde(default)]
+    explain: bool,
+}
+
+#[derive(Serialize)]
+struct Found {
+    number: NumberView,
+    source: Source,
+    matches: Vec<MatchView>,
+    create_url: Option<String>,
+    search_url: Option<String>,
+}
+
+#[derive(Serialize)]
+struct NumberView {
+    input: String,
+    e164: Option<String>,
+    region: String,
+    kind: &'static str,
+}
+
+/// A number as it was asked for and as it was read.
+pub(super) struct Asked {
+    pub input: String,
+    pub region: String,
+    pub number: PhoneNumber,
+}
+
+pub(super) async fn get(
+    State(app): State<Shared>,
+    caller: Caller,
+    question: Result<Query<Question>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(question) = question?;
+    if question.explain {
+        caller.must_be_admin()?;
+    }
+    let asked = read_number(&app, question.number, question.region)?;
+    if question.explain {
+        return explain(&app, asked).await;
+    }
+    let answer = (app.handles.lookup)(asked.number.clone()).await;
+    let links = &app.handles.linker;
+    let e164 = asked.number.e164().map(str::to_owned);
+    Ok(Json(Found {
+        source: answer.source,
+        matches: MatchView::all(&answer, links),
+        create_url: e164.as_deref().map(|number| links.new_lead(number)),
+        search_url: e164.as_deref().map(|number| links.search(number)),
+        number: NumberView { input: asked.input, e164, region: asked.region, kind: asked.number.kind() },
+    })
+    .into_response())
+}
+
+/// Reads `number`. In a query a bare `+` means a space, so a leading space is read as the `+` that was meant.
+///
+/// # Errors
+/// When there is no number or no such region.
+pub(super) fn read_number(app: &App, number: Option<String>, region: Option<String>) -> Result<Asked, Problem> {
+    let input = number
+        .filter(|text| !text.trim().is_empty())
+        .ok_or_else(|| Problem::bad_request("No number. Ask with ?number=+4930231250444 or ?number=030231250444."))?;
+    let input = match input.strip_prefix(' ') {
+        Some(rest) => format!("+{}", rest.trim_start_matches([' ', '+'])),
+        None => input,
+    };
+    let plan = match region.filter(|region| !region.is_empty()) {
+        None => app.handles.plan.clone(),
+        Some(region) => app.handles.plan.in_region(&region).ok_or_else(|| {
+            Problem::bad_request("There is no such region. Give two letters of ISO 3166-1, such as DE or US.")
+        })?,
+    };
+    Ok(Asked { number: plan.read(&input), region: plan.region(), input })
+}
+
+async fn explain(app: &App, asked: Asked) -> Result<Response, Problem> {
+    let explain = app.handles.explain.as_ref().ok_or_else(|| {
+        Problem::not_built("Explaining over HTTP is not built yet. Use `ctibridge lookup --explain`.")
+    })?;
+    Ok(Json(explain(asked.number).await).into_response())
+}

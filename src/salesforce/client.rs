@@ -1,0 +1,212 @@
+//! One call of the REST API: the right host and version, the token, and one more try when the session has ended.
+
+use std::sync::Arc;
+
+use reqwest::header::ACCEPT;
+use reqwest::{Method, Url};
+use tokio::sync::OnceCell;
+
+use super::config::Config;
+use super::error::Error;
+use super::health::{Health, Pulse};
+use super::hosts::Hosts;
+use super::id::RecordId;
+use super::oauth::Login;
+use super::problem::ConfigError;
+use super::refusal::{self, Answer};
+use super::token::{Session, Tokens};
+use super::transport;
+use super::version::{self, Offered, Wanted};
+
+/// The largest answer that is read: a page of 2,000 rows, or the description of a wide object.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+
+/// A connection to one org. Clones share the session, the pool and the health.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    http: reqwest::Client,
+    tokens: Tokens,
+    wanted: Wanted,
+    version: OnceCell<u16>,
+    pulse: Pulse,
+}
+
+/// What is asked.
+pub(super) struct Call {
+    pub method: Method,
+    pub place: Place,
+    pub question: Option<String>,
+    pub body: Option<Vec<u8>>,
+}
+
+/// Where it is asked.
+pub(super) enum Place {
+    /// Below `/services/data/vXX.X/`.
+    Data(String),
+    /// A path that Salesforce gave.
+    Given(String),
+}
+
+impl Place {
+    /// For a log: what Salesforce gave is a locator, which says nothing.
+    fn name(&self) -> &str {
+        match self {
+            Self::Data(path) => path,
+            Self::Given(_) => "next page",
+        }
+    }
+}
+
+impl Call {
+    pub fn get(place: impl Into<String>) -> Self {
+        Self { method: Method::GET, place: Place::Data(place.into()), question: None, body: None }
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client({:?})", self.instance_url())
+    }
+}
+
+impl Client {
+    /// Reads the settings; asks nothing. A flow that is not built or lacks a key fails at the first call.
+    ///
+    /// # Errors
+    /// When an address, the version or the private CA cannot be used.
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        let hosts = Hosts::new(config)?;
+        let wanted = Wanted::parse(&config.api_version)?;
+        let http = transport::client(config, hosts.all_loopback())?;
+        Ok(Self(Arc::new(Inner {
+            tokens: Tokens::new(Login::new(config, hosts, http.clone())),
+            http,
+            wanted,
+            version: OnceCell::new(),
+            pulse: Pulse::new(),
+        })))
+    }
+
+    /// The org's own address, known after the first login.
+    #[must_use]
+    pub fn instance_url(&self) -> Option<String> {
+        let session = self.0.tokens.current()?;
+        Some(session.instance.as_str().trim_end_matches('/').to_owned())
+    }
+
+    /// How the calls have gone so far.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.0.pulse.read()
+    }
+
+    /// The user as whom the bridge works. Logs in, if that was not done yet.
+    ///
+    /// # Errors
+    /// When the login fails, or its answer names no user.
+    pub async fn login_user(&self) -> Result<RecordId, Error> {
+        let session = self.0.tokens.session().await;
+        self.0.pulse.note(&session);
+        session?.user.clone().ok_or(Error::Garbage { status: 200, what: "the token names no user" })
+    }
+
+    /// The version that is spoken, `v68.0`. Logs in, if that was not done yet.
+    ///
+    /// # Errors
+    /// When the login fails, or no version fits.
+    pub async fn api_version(&self) -> Result<String, Error> {
+        let session = self.0.tokens.session().await?;
+        Ok(format!("v{}.0", self.version(&session).await?))
+    }
+
+    /// The body of a successful answer.
+    pub(super) async fn call(&self, call: Call) -> Result<Vec<u8>, Error> {
+        let outcome = self.try_twice(&call).await;
+        self.0.pulse.note(&outcome);
+        outcome
+    }
+
+    async fn try_twice(&self, call: &Call) -> Result<Vec<u8>, Error> {
+        let before = Error::before_the_write;
+        let session = self.0.tokens.session().await.map_err(before)?;
+        let version = self.version(&session).await.map_err(before)?;
+        let answer = self.send(&session, version, call).await?;
+        if !answer.wants_new_session() {
+            return answer.judge();
+        }
+        let newer = self.0.tokens.newer_than(session.generation).await;
+        let newer = newer.map_err(before)?;
+        let answer = self.send(&newer, version, call).await?;
+        if answer.wants_new_session() {
+            self.0.tokens.distrust(&newer).await;
+            return Err(Error::Session);
+        }
+        answer.judge()
+    }
+
+    async fn send(&self, session: &Session, version: u16, call: &Call) -> Result<Answer, Error> {
+        let url = address(&session.instance, version, &call.place)?;
+        let mut request = self
+            .0
+            .http
+            .request(call.method.clone(), url)
+            .bearer_auth(session.token.expose())
+            .header(ACCEPT, "application/json")
+            .header("Sforce-Call-Options", concat!("client=ctibridge/", env!("CARGO_PKG_VERSION")));
+        if let Some(question) = &call.question {
+            request = request.query(&[("q", question)]).header("Sforce-Query-Options", "batchSize=2000");
+        }
+        if let Some(body) = &call.body {
+            request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body.clone());
+        }
+        let answer = self.read(request).await?;
+        tracing::debug!(sf.path = call.place.name(), sf.status = answer.status.as_u16(), "asked Salesforce");
+        Ok(answer)
+    }
+
+    async fn read(&self, request: reqwest::RequestBuilder) -> Result<Answer, Error> {
+        let answer = request.send().await.map_err(|error| transport::failed(&error))?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        self.0.pulse.usage(transport::api_usage(&headers));
+        let body = transport::body(answer, MAX_ANSWER).await?;
+        Ok(Answer { status, headers, body })
+    }
+
+    async fn version(&self, session: &Session) -> Result<u16, Error> {
+        let choose = || async {
+            match self.0.wanted {
+                Wanted::Fixed(version) => Ok(version),
+                Wanted::Auto => self.newest_version(session).await,
+            }
+        };
+        self.0.version.get_or_try_init(choose).await.copied()
+    }
+
+    async fn newest_version(&self, session: &Session) -> Result<u16, Error> {
+        let url = join(&session.instance, "/services/data")?;
+        let request = self.0.http.get(url).header(ACCEPT, "application/json");
+        let body = self.read(request).await?.judge()?;
+        let offered: Vec<Offered> = refusal::parse(&body, "a list of versions was expected")?;
+        let version = version::choose(&offered)?;
+        tracing::debug!(sf.version = version, "speaking to Salesforce");
+        Ok(version)
+    }
+}
+
+fn address(instance: &Url, version: u16, place: &Place) -> Result<Url, Error> {
+    match place {
+        Place::Data(rest) => join(instance, &format!("/services/data/v{version}.0/{rest}")),
+        Place::Given(path) => join(instance, path),
+    }
+}
+
+/// On the instance's own host: a path that leads to another one is not followed.
+fn join(instance: &Url, path: &str) -> Result<Url, Error> {
+    instance
+        .join(path)
+        .ok()
+        .filter(|url| url.origin() == instance.origin())
+        .ok_or(Error::Garbage { status: 200, what: "a path on the same host was expected" })
+}

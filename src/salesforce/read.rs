@@ -1,0 +1,194 @@
+//! What is read from the org: searches, queries, users, the closed status, the fields of an object.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::client::{Call, Client, Place};
+use super::error::Error;
+use super::found::{self, Found, Page};
+use super::id::RecordId;
+use super::query::{self, Soql, Sosl};
+use super::refusal;
+
+/// The most pages of one query that are followed: 200,000 rows.
+const MAX_PAGES: usize = 100;
+/// The most bytes that the keys of one query may take in its address, which Salesforce cuts off at 16 KB.
+const MAX_KEYS: usize = 12_000;
+
+/// A user of the org.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    pub id: RecordId,
+    pub username: String,
+    pub extension: Option<String>,
+    /// IANA name, `Europe/Berlin`.
+    pub time_zone: Option<String>,
+    pub active: bool,
+}
+
+/// A field that the bridge's user can see.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Field {
+    pub name: String,
+    /// `phone`, `string`, `reference` and so on.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether records go by this field.
+    #[serde(rename = "nameField", default)]
+    pub is_name: bool,
+}
+
+#[derive(Deserialize)]
+struct Description {
+    fields: Vec<Field>,
+}
+
+impl Client {
+    /// One call of the org's search.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn search(&self, search: &Sosl) -> Result<Vec<Found>, Error> {
+        let mut call = Call::get("search");
+        call.question = Some(search.text()?);
+        found::search_records(&self.call(call).await?)
+    }
+
+    /// All rows of a query, page by page.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn query(&self, query: &Soql) -> Result<Vec<Found>, Error> {
+        let mut call = Call::get(if query.all_rows { "queryAll" } else { "query" });
+        call.question = Some(query.text());
+        let mut rows = Vec::new();
+        for _page in 0..MAX_PAGES {
+            let page = Page::read(&self.call(call).await?)?;
+            let next = page.next();
+            rows.extend(page.records());
+            let Some(path) = next else {
+                return Ok(rows);
+            };
+            call = Call::get("");
+            call.place = Place::Given(path);
+        }
+        Err(Error::TooLarge { limit: "the pages of one query that are followed" })
+    }
+
+    /// The Tasks that carry these keys, archived and deleted ones too: a Task that someone has deleted was written.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn find_tasks(&self, field: &str, keys: &[String]) -> Result<BTreeMap<String, RecordId>, Error> {
+        let mut tasks = BTreeMap::new();
+        for chunk in chunks(keys) {
+            let query = Soql::select("Task", &["Id", field, "IsDeleted", "CreatedDate"])?
+                .any_of(field, chunk)?
+                .including_deleted();
+            let rows = self.query(&query).await?;
+            for key in chunk {
+                if let Some(row) = oldest(&rows, field, key) {
+                    tasks.insert(key.clone(), row.id.clone());
+                }
+            }
+        }
+        Ok(tasks)
+    }
+
+    /// The active users.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn users(&self) -> Result<Vec<User>, Error> {
+        let fields = ["Id", "Username", "Extension", "TimeZoneSidKey", "IsActive"];
+        let query = Soql::select("User", &fields)?.is("IsActive", true)?;
+        let rows = self.query(&query).await?;
+        Ok(rows.into_iter().map(user).collect())
+    }
+
+    /// The status of a Task that is done: the org's default among the closed ones, else the first.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::Lacking`] when no status is closed.
+    pub async fn closed_task_status(&self) -> Result<String, Error> {
+        let fields = ["Id", "MasterLabel", "ApiName", "IsClosed", "IsDefault"];
+        let rows = self.query(&Soql::select("TaskStatus", &fields)?).await?;
+        let mut closed = rows.iter().filter(|row| row.is_true("IsClosed"));
+        let first = closed.clone().next();
+        closed
+            .find(|row| row.is_true("IsDefault"))
+            .or(first)
+            .and_then(|row| row.get("ApiName").or_else(|| row.get("MasterLabel")))
+            .map(str::to_owned)
+            .ok_or(Error::Lacking(
+                "the org has no Task status that counts as closed; add one in Setup, Object Manager, Task, Status",
+            ))
+    }
+
+    /// The fields of an object that the bridge's user can see.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn describe(&self, object: &str) -> Result<Vec<Field>, Error> {
+        let object = query::name(object)?;
+        let body = self.call(Call::get(format!("sobjects/{object}/describe"))).await?;
+        let description: Description = refusal::parse(&body, "a description of an object was expected")?;
+        Ok(description.fields)
+    }
+}
+
+fn user(row: Found) -> User {
+    let text = |field| row.get(field).map(str::to_owned);
+    User {
+        username: text("Username").unwrap_or_default(),
+        extension: text("Extension"),
+        time_zone: text("TimeZoneSidKey"),
+        active: row.is_true("IsActive"),
+        id: row.id,
+    }
+}
+
+/// The Task of a key: one that still is there before a deleted one, the first made before later ones.
+/// Salesforce compares without regard to case, and keys differ by it.
+fn oldest<'a>(rows: &'a [Found], field: &str, key: &str) -> Option<&'a Found> {
+    rows.iter()
+        .filter(|row| value(row, field) == Some(key))
+        .min_by_key(|row| (row.is_true("IsDeleted"), row.get("CreatedDate"), &row.id))
+}
+
+/// A field by its name in whatever case the settings have it.
+fn value<'a>(row: &'a Found, field: &str) -> Option<&'a str> {
+    row.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(field)).map(|(_, value)| value.as_str())
+}
+
+/// Keys in runs whose query fits into an address, each byte counted as if it had to be escaped.
+fn chunks(keys: &[String]) -> impl Iterator<Item = &[String]> {
+    let mut rest = keys;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fitting = rest.iter().take_while(|key| {
+            bytes += key.len() * 3 + 9;
+            bytes <= MAX_KEYS
+        });
+        let count = fitting.count().max(1).min(rest.len());
+        let (chunk, tail) = rest.split_at_checked(count)?;
+        rest = tail;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_asked_for_in_runs_that_fit_and_none_is_lost() {
+        let keys: Vec<String> = (0..500).map(|n| format!("hq-pbx1-{n:056}")).collect();
+        let runs: Vec<_> = chunks(&keys).collect();
+        assert!(runs.len() > 1);
+        assert_eq!(runs.concat(), keys);
+        assert!(runs.iter().all(|run| run.iter().map(String::len).sum::<usize>() < 12_000));
+        assert_eq!(chunks(&[]).count(), 0);
+    }
+}

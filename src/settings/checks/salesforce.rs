@@ -1,0 +1,119 @@
+//! Checks the section `[salesforce]`.
+
+use super::rules::Address;
+use crate::salesforce::{Config, FlowName};
+use crate::settings::findings::Findings;
+
+pub(super) fn check(salesforce: &Config, findings: &mut Findings) {
+    for (key, text) in [
+        ("salesforce.endpoint", &salesforce.endpoint),
+        ("salesforce.token_url", &salesforce.token_url),
+        ("salesforce.authorization_url", &salesforce.authorization_url),
+        ("salesforce.redirect_url", &salesforce.redirect_url),
+    ] {
+        address(key, text, salesforce.insecure, findings);
+    }
+    endpoint_is_bare(salesforce, findings);
+    details_link(salesforce, findings);
+    api_version(&salesforce.api_version, findings);
+    match flow(salesforce) {
+        FlowName::JwtBearer => not_built("jwt-bearer", findings),
+        FlowName::AuthorizationCode => not_built("authorization-code", findings),
+        FlowName::Password => password(salesforce, findings),
+        FlowName::ClientCredentials | FlowName::Unset => client_credentials(salesforce, findings),
+    }
+}
+
+/// The flow, where none is named, by what is set.
+fn flow(salesforce: &Config) -> FlowName {
+    let with_password = !salesforce.username.is_empty() && !salesforce.password.is_empty();
+    if salesforce.flow != FlowName::Unset {
+        return salesforce.flow;
+    }
+    if !salesforce.private_key_file.is_empty() {
+        return FlowName::JwtBearer;
+    }
+    if with_password {
+        return FlowName::Password;
+    }
+    FlowName::ClientCredentials
+}
+
+fn not_built(flow: &str, findings: &mut Findings) {
+    let what = format!("{flow} is not built yet, so that no login is possible");
+    findings.problem("salesforce.flow", what, "\"client-credentials\" or \"password\"");
+}
+
+fn password(salesforce: &Config, findings: &mut Findings) {
+    needs("client_id", salesforce.client_id.is_empty(), findings);
+    needs("client_secret", salesforce.client_secret.is_empty(), findings);
+    needs("username", salesforce.username.is_empty(), findings);
+    needs("password", salesforce.password.is_empty(), findings);
+    let text = "Salesforce ends the username-password flow in February 2027, and new orgs do not have it; use client-credentials";
+    findings.warning("salesforce.flow", text);
+}
+
+fn client_credentials(salesforce: &Config, findings: &mut Findings) {
+    let nothing = salesforce.client_id.is_empty() && salesforce.client_secret.is_empty();
+    if nothing && salesforce.flow == FlowName::Unset && salesforce.endpoint.is_empty() {
+        findings.warning("salesforce", "no credentials: callers stay unknown and no call is logged");
+        return;
+    }
+    needs("client_id", salesforce.client_id.is_empty(), findings);
+    needs("client_secret", salesforce.client_secret.is_empty(), findings);
+    if salesforce.endpoint.is_empty() && !findings.is_wrong("salesforce.endpoint") {
+        let what = "is not set, and Salesforce answers client-credentials only there";
+        findings.problem("salesforce.endpoint", what, "My Domain, such as \"https://acme.my.salesforce.com\"");
+    }
+}
+
+fn needs(name: &str, missing: bool, findings: &mut Findings) {
+    let key = format!("salesforce.{name}");
+    if missing && !findings.is_wrong(&key) {
+        findings.problem(&key, "is not set", "a value, since the flow needs it");
+    }
+}
+
+fn address(key: &str, text: &str, insecure: bool, findings: &mut Findings) {
+    if text.is_empty() {
+        return;
+    }
+    let address = Address { key, text, schemes: ["https", "http"], insecure, section: "[salesforce]" };
+    address.check(findings);
+}
+
+fn endpoint_is_bare(salesforce: &Config, findings: &mut Findings) {
+    let Ok(url) = reqwest::Url::parse(&salesforce.endpoint) else {
+        return;
+    };
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        let expected = "My Domain alone, such as \"https://acme.my.salesforce.com\"";
+        findings.problem("salesforce.endpoint", "holds a path", expected);
+    }
+}
+
+fn details_link(salesforce: &Config, findings: &mut Findings) {
+    const KEY: &str = "salesforce.details_link";
+    let link = &salesforce.details_link;
+    let filled = link.replace("{object}", "Contact").replace("{id}", "003000000000001AAA");
+    if filled.contains(['{', '}']) {
+        findings.problem(KEY, "holds an unknown placeholder", "{object} and {id}, or none");
+        return;
+    }
+    if link.contains("{object}") && !link.contains("{id}") {
+        findings.problem(KEY, "names no record", "{id} beside {object}");
+        return;
+    }
+    address(KEY, &filled, true, findings);
+}
+
+fn api_version(version: &str, findings: &mut Findings) {
+    let number = version
+        .strip_prefix('v')
+        .and_then(|version| version.strip_suffix(".0"))
+        .and_then(|version| version.parse().ok());
+    if version != "auto" && !number.is_some_and(|number: u8| (60..=68).contains(&number)) {
+        let what = format!("{version:?} is not known");
+        findings.problem("salesforce.api_version", what, "\"auto\", or \"v60.0\" to \"v68.0\"");
+    }
+}

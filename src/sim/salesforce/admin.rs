@@ -1,0 +1,117 @@
+//! `/sandbox`: turning the knobs and looking at the data from outside, for tests that are not in this process.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    exchange::{Answer, Ask, error},
+    knobs::{Fault, Knobs},
+    world::World,
+};
+use crate::sim::org::{Fields, Refusal, Seed};
+
+/// Answers a request whose path begins with `/sandbox`.
+pub(crate) fn answer(world: &mut World, ask: &Ask, rest: &[&str]) -> Answer {
+    let done = match (ask.method.as_str(), rest) {
+        ("GET", ["knobs"]) => Ok(serde_json::to_value(&world.knobs).unwrap_or_default()),
+        ("POST" | "PATCH", ["knobs"]) => turn(world, ask),
+        ("GET", ["state"]) => Ok(state(world, ask)),
+        ("POST", ["rows"]) => add(world, ask),
+        ("PATCH", ["rows", object, id]) => edit(world, ask, object, id),
+        ("DELETE", ["rows", object, id]) => remove(world, object, id),
+        ("POST", ["convert", lead, contact]) => convert(world, lead, contact),
+        _ => return Answer::json(404, json!([error(&Refusal::not_found())])),
+    };
+    match done {
+        Ok(value) => Answer::json(200, value),
+        Err(message) => Answer::json(400, json!({"error": message})),
+    }
+}
+
+/// Takes the given knobs and leaves the others; `next` queues faults, `revoke` ends all sessions, `clear` empties the
+/// queue, `api_calls` sets the counter.
+fn turn(world: &mut World, ask: &Ask) -> Result<Value, String> {
+    let mut given = ask.json().map_err(|refusal| refusal.message)?;
+    let faults = given.remove("next").unwrap_or_else(|| json!([]));
+    let faults: Vec<Fault> = serde_json::from_value(faults).map_err(|error| error.to_string())?;
+    let revoke = given.remove("revoke") == Some(true.into());
+    let clear = given.remove("clear") == Some(true.into());
+    let calls = given.remove("api_calls").and_then(|calls| calls.as_u64());
+    let knobs = merged(&world.knobs, given)?;
+    world.apply(knobs);
+    if clear {
+        world.queue.clear();
+    }
+    world.queue.extend(faults);
+    if revoke {
+        world.sessions.live.clear();
+    }
+    if let Some(calls) = calls {
+        world.counts.api_calls = calls;
+    }
+    serde_json::to_value(&world.knobs).map_err(|error| error.to_string())
+}
+
+fn merged(knobs: &Knobs, given: Map<String, Value>) -> Result<Knobs, String> {
+    let mut all = serde_json::to_value(knobs).map_err(|error| error.to_string())?;
+    if let Some(map) = all.as_object_mut() {
+        map.extend(given);
+    }
+    serde_json::from_value(all).map_err(|error| error.to_string())
+}
+
+/// Counters, and with `?object=Task` all rows of an object (`&deleted=true`: with those in the recycle bin).
+fn state(world: &World, ask: &Ask) -> Value {
+    let counts = &world.counts;
+    let rows = match ask.parameter("object") {
+        Some(object) => rows(world, object, ask.parameter("deleted") == Some("true")),
+        None => row_counts(world),
+    };
+    json!({
+        "api_calls": counts.api_calls, "daily_limit": world.knobs.daily_limit, "tokens": counts.tokens,
+        "sessions": world.sessions.live.len(), "endpoints": counts.endpoints,
+        "faults": counts.faults, "faults_waiting": world.queue, "rows": rows,
+    })
+}
+
+fn rows(world: &World, object: &str, deleted: bool) -> Value {
+    let name = world.org.object(object).map_or(object, |object| object.name.as_str());
+    let rows = world.org.rows(name).filter(|row| deleted || !row.is_deleted());
+    let rows = rows.map(|row| Value::Object(row.fields.clone()));
+    rows.collect::<Vec<_>>().into()
+}
+
+fn row_counts(world: &World) -> Value {
+    let counts = world.org.objects().map(|object| {
+        let live = world.org.rows(&object.name).filter(|row| !row.is_deleted());
+        (object.name.clone(), Value::from(live.count()))
+    });
+    Value::Object(counts.collect())
+}
+
+/// Adds rows in the form of seed data and answers how many there are now.
+fn add(world: &mut World, ask: &Ask) -> Result<Value, String> {
+    let seed = ask.json().map_err(|refusal| refusal.message)?;
+    let seed = Seed::from_value(seed.into()).map_err(|error| error.to_string())?;
+    let writer = world.writer(&world.login_user.clone());
+    world.org.fill(&seed, &writer).map_err(|error| error.to_string())?;
+    Ok(row_counts(world))
+}
+
+fn edit(world: &mut World, ask: &Ask, object: &str, id: &str) -> Result<Value, String> {
+    let changes: Fields = ask.json().map_err(|refusal| refusal.message)?;
+    let writer = world.writer(&world.login_user.clone());
+    let done = world.org.edit_row(object, id, &changes, &writer);
+    done.map(|()| json!({})).map_err(|error| error.to_string())
+}
+
+fn remove(world: &mut World, object: &str, id: &str) -> Result<Value, String> {
+    let writer = world.writer(&world.login_user.clone());
+    let done = world.org.delete(object, id, &writer);
+    done.map(|()| json!({})).map_err(|error| error.to_string())
+}
+
+fn convert(world: &mut World, lead: &str, contact: &str) -> Result<Value, String> {
+    let writer = world.writer(&world.login_user.clone());
+    let done = world.org.convert(lead, contact, &writer);
+    if done { Ok(json!({})) } else { Err("no such lead or contact".to_owned()) }
+}

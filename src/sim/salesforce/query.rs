@@ -1,0 +1,84 @@
+//! `query` and `queryAll`: SOQL answers in pages.
+
+use serde_json::{Value, json};
+
+use super::{
+    exchange::{Answer, Ask},
+    rest::Caller,
+    world::World,
+};
+use crate::sim::{
+    org::{Refusal, id},
+    soql,
+};
+
+/// Open queries that are kept; the oldest is forgotten first.
+const OPEN_QUERIES: usize = 50;
+
+/// A query of which pages are left.
+#[derive(Debug)]
+pub(crate) struct OpenQuery {
+    locator: String,
+    records: Vec<Value>,
+    size: usize,
+}
+
+/// Runs a query and answers its first page.
+pub(crate) fn first_page(world: &mut World, caller: &Caller, ask: &Ask, all: bool) -> Result<Answer, Refusal> {
+    let source = ask.parameter("q").unwrap_or_default();
+    if source.trim().is_empty() {
+        return Err(soql::token::malformed(source, 0, "unexpected token: '<EOF>'"));
+    }
+    let query = soql::parse::query(source)?;
+    let found = soql::run(&world.org, &query, &world.clock(&caller.user), all)?;
+    let size = page_size(world, ask);
+    if found.records.len() <= size {
+        return Ok(Answer::json(200, last_page(found.total, &found.records)));
+    }
+    let open = OpenQuery { locator: new_locator(world), records: found.records, size };
+    let page = page(caller, &open, 0);
+    if world.pages.len() >= OPEN_QUERIES {
+        world.pages.remove(0);
+    }
+    world.pages.push(open);
+    Ok(Answer::json(200, page))
+}
+
+/// Answers the page that a locator such as `01g…-2000` names.
+pub(crate) fn next_page(world: &mut World, caller: &Caller, locator: &str) -> Result<Answer, Refusal> {
+    let unknown = || Refusal::new("INVALID_QUERY_LOCATOR", "invalid query locator");
+    let (name, from) = locator.rsplit_once('-').ok_or_else(unknown)?;
+    let from: usize = from.parse().map_err(|_| unknown())?;
+    let open = world.pages.iter().find(|open| open.locator == name);
+    let open = open.filter(|open| from <= open.records.len()).ok_or_else(unknown)?;
+    Ok(Answer::json(200, page(caller, open, from)))
+}
+
+fn page(caller: &Caller, open: &OpenQuery, from: usize) -> Value {
+    let (total, size) = (open.records.len(), open.size);
+    let rest = open.records.get(from..).unwrap_or_default();
+    if rest.len() <= size {
+        return last_page(total, rest);
+    }
+    let next = format!("{}/query/{}-{}", caller.base(), open.locator, from + size);
+    let shown = rest.get(..size).unwrap_or_default();
+    json!({"totalSize": total, "done": false, "nextRecordsUrl": next, "records": shown})
+}
+
+fn last_page(total: usize, records: &[Value]) -> Value {
+    json!({"totalSize": total, "done": true, "records": records})
+}
+
+/// The org's page size, or the smaller one that the client asks for; the least is 200, as long as the org's is not less.
+fn page_size(world: &World, ask: &Ask) -> usize {
+    let most = world.knobs.page_size.max(1);
+    let options = ask.header("sforce-query-options").unwrap_or_default();
+    let asked =
+        options.split([',', ';']).find_map(|option| option.trim().strip_prefix("batchSize=")?.parse::<usize>().ok());
+    asked.map_or(most, |size| size.max(200).min(most))
+}
+
+fn new_locator(world: &mut World) -> String {
+    world.queries += 1;
+    id::short(&id::make("01g", world.queries)).to_owned()
+}

@@ -1,0 +1,256 @@
+//! SOQL: reads a query and answers it from the org's rows.
+
+pub(crate) mod bind;
+pub(crate) mod parse;
+mod range;
+pub(crate) mod test;
+#[cfg(test)]
+mod tests;
+pub(crate) mod token;
+
+use std::cmp::Ordering;
+
+use jiff::{Timestamp, tz::TimeZone};
+use serde_json::{Map, Value, json};
+
+use super::org::{Fields, Org, Refusal, id, schema::Object, text};
+use bind::{Bound, bind};
+use parse::{Condition, Item, Literal, Path, Query};
+use test::{Test, prepare};
+
+/// What time it is for date literals, and where.
+#[derive(Clone, Debug)]
+pub(crate) struct Clock {
+    pub(crate) now: Timestamp,
+    pub(crate) zone: TimeZone,
+}
+
+/// An answer before it is paged.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) total: usize,
+    pub(crate) records: Vec<Value>,
+}
+
+/// How the answer's records are built: the version in their URLs is put in by [`Shape::record`].
+pub(crate) struct Shape {
+    object: String,
+    fields: Vec<Bound>,
+}
+
+/// Runs a query; `all` includes deleted rows. Record URLs hold `{base}`-less paths that begin at `/sobjects`.
+pub(crate) fn run(org: &Org, query: &Query, clock: &Clock, all: bool) -> Result<Found, Refusal> {
+    let object = org.known(&query.object).map_err(|_| no_object(query))?;
+    let test = condition(org, &object, query, clock)?;
+    let virtual_rows = access_rows(&object, query);
+    let stored = org.rows(&object.name).filter(|row| all || !row.is_deleted());
+    let rows = stored.map(|row| &row.fields).chain(&virtual_rows);
+    let rows: Vec<&Fields> = rows.filter(|row| test.as_ref().is_none_or(|test| test.holds(org, row))).collect();
+    let rows = arrange(org, &object, query, rows)?;
+    answer(org, &object, query, &rows)
+}
+
+/// The rows' order, then OFFSET and LIMIT.
+pub(crate) fn arrange<'a>(
+    org: &Org,
+    object: &Object,
+    query: &Query,
+    mut rows: Vec<&'a Fields>,
+) -> Result<Vec<&'a Fields>, Refusal> {
+    if query.offset > 2000 {
+        return Err(Refusal::new("NUMBER_OUTSIDE_VALID_RANGE", "Maximum SOQL offset allowed is 2000"));
+    }
+    let mut keys = Vec::new();
+    for order in &query.order {
+        keys.push((bind(org, object, &order.path, &query.source)?, order));
+    }
+    if !keys.is_empty() {
+        rows.sort_by(|a, b| {
+            let by_key = keys.iter().map(|(bound, order)| {
+                let (a, b) = (bound.value(org, a), bound.value(org, b));
+                by_value(&a, &b, order.descending, order.nulls_last)
+            });
+            by_key.fold(Ordering::Equal, Ordering::then)
+        });
+    }
+    let limit = query.limit.unwrap_or(usize::MAX);
+    Ok(rows.into_iter().skip(query.offset).take(limit).collect())
+}
+
+/// The condition of a query, ready to be asked.
+pub(crate) fn condition(org: &Org, object: &Object, query: &Query, clock: &Clock) -> Result<Option<Test>, Refusal> {
+    query.condition.as_ref().map(|condition| prepare(org, object, condition, &query.source, clock)).transpose()
+}
+
+impl Shape {
+    /// Which fields a query selects.
+    pub(crate) fn of(org: &Org, object: &Object, query: &Query) -> Result<Self, Refusal> {
+        let mut fields = Vec::new();
+        for item in &query.items {
+            match item {
+                Item::Field(path) => fields.push(bind(org, object, path, &query.source)?),
+                Item::Everything => {
+                    let all = object.fields.iter().map(|leaf| Bound { links: Vec::new(), leaf: leaf.clone() });
+                    fields.extend(all);
+                }
+                Item::CountAll | Item::Aggregate(..) => return Err(mixed(query)),
+            }
+        }
+        Ok(Self { object: object.name.clone(), fields })
+    }
+
+    /// A record with its attributes, its fields, and its parents as nested records.
+    pub(crate) fn record(&self, org: &Org, row: &Fields) -> Value {
+        let mut record = Map::new();
+        record.insert("attributes".to_owned(), attributes(&self.object, row));
+        for field in &self.fields {
+            put(org, &mut record, row, field);
+        }
+        record.into()
+    }
+}
+
+fn put(org: &Org, record: &mut Map<String, Value>, row: &Fields, field: &Bound) {
+    let mut place = record;
+    let mut current = row;
+    for link in &field.links {
+        let Some((object, fields)) = bind::parent(org, current, &link.field) else {
+            place.insert(link.relation.clone(), Value::Null);
+            return;
+        };
+        let slot = place
+            .entry(link.relation.clone())
+            .or_insert_with(|| json!({"attributes": attributes(&object.name, fields)}));
+        let Some(inner) = slot.as_object_mut() else {
+            return;
+        };
+        place = inner;
+        current = fields;
+    }
+    let value = field.value(org, row);
+    place.insert(field.leaf.name.clone(), value);
+}
+
+/// `{"type", "url"}`; the URL begins at `/sobjects` and gets its version where the answer leaves.
+fn attributes(object: &str, row: &Fields) -> Value {
+    let id = text(row, "Id").unwrap_or_default();
+    json!({"type": object, "url": format!("/sobjects/{object}/{id}")})
+}
+
+fn answer(org: &Org, object: &Object, query: &Query, rows: &[&Fields]) -> Result<Found, Refusal> {
+    if query.items == [Item::CountAll] {
+        return Ok(Found { total: rows.len(), records: Vec::new() });
+    }
+    if query.items.iter().any(|item| matches!(item, Item::Aggregate(..))) {
+        let records = vec![aggregate(org, object, query, rows)?];
+        return Ok(Found { total: 1, records });
+    }
+    let shape = Shape::of(org, object, query)?;
+    let records: Vec<Value> = rows.iter().map(|row| shape.record(org, row)).collect();
+    Ok(Found { total: records.len(), records })
+}
+
+fn aggregate(org: &Org, object: &Object, query: &Query, rows: &[&Fields]) -> Result<Value, Refusal> {
+    let mut record = Map::new();
+    record.insert("attributes".to_owned(), json!({"type": "AggregateResult"}));
+    for (number, item) in query.items.iter().enumerate() {
+        let Item::Aggregate(function, path, alias) = item else {
+            return Err(mixed(query));
+        };
+        let bound = bind(org, object, path, &query.source)?;
+        let mut values: Vec<Value> = rows.iter().map(|row| bound.value(org, row)).collect();
+        values.retain(|value| !value.is_null());
+        values.sort_by(|a, b| by_value(a, b, false, false));
+        let value = match function.as_str() {
+            "COUNT" => values.len().into(),
+            "MIN" => values.first().cloned().unwrap_or_default(),
+            "MAX" => values.last().cloned().unwrap_or_default(),
+            _ => {
+                values.dedup();
+                values.len().into()
+            }
+        };
+        record.insert(alias.clone().unwrap_or(format!("expr{number}")), value);
+    }
+    Ok(record.into())
+}
+
+/// Orders two values of one field; nulls come first in both directions unless asked otherwise.
+fn by_value(a: &Value, b: &Value, descending: bool, nulls_last: bool) -> Ordering {
+    match (a.is_null(), b.is_null()) {
+        (true, true) => return Ordering::Equal,
+        (true, false) => {
+            return if nulls_last { Ordering::Greater } else { Ordering::Less };
+        }
+        (false, true) => {
+            return if nulls_last { Ordering::Less } else { Ordering::Greater };
+        }
+        (false, false) => {}
+    }
+    let order = if let (Some(a), Some(b)) = (a.as_str(), b.as_str()) {
+        a.to_lowercase().cmp(&b.to_lowercase()).then(a.cmp(b))
+    } else if let (Some(a), Some(b)) = (a.as_f64(), b.as_f64()) {
+        a.total_cmp(&b)
+    } else {
+        a.as_bool().cmp(&b.as_bool())
+    };
+    if descending { order.reverse() } else { order }
+}
+
+fn mixed(query: &Query) -> Refusal {
+    token::malformed(&query.source, 0, "Grouped query needs a GROUP BY clause")
+}
+
+fn no_object(query: &Query) -> Refusal {
+    let at = query.source.find(&query.object).unwrap_or(0);
+    let what = format!(
+        "sObject type '{}' is not supported. If you are attempting to use a custom object, be sure to append the '__c' after the entity name. Please reference your WSDL or the describe call for the appropriate names.",
+        query.object
+    );
+    Refusal::new("INVALID_TYPE", token::marked(&query.source, at, &what))
+}
+
+/// `UserRecordAccess` has no rows of its own: each record asked for is answered, all of them readable.
+fn access_rows(object: &Object, query: &Query) -> Vec<Fields> {
+    if object.name != "UserRecordAccess" {
+        return Vec::new();
+    }
+    let (mut users, mut records) = (Vec::new(), Vec::new());
+    if let Some(condition) = &query.condition {
+        ids_in(condition, "UserId", &mut users);
+        ids_in(condition, "RecordId", &mut records);
+    }
+    let user = users.into_iter().next().unwrap_or_default();
+    records.iter().map(|record| access_row(&user, record)).collect()
+}
+
+fn access_row(user: &str, record: &str) -> Fields {
+    let mut row = Fields::new();
+    row.insert("UserId".to_owned(), user.into());
+    row.insert("RecordId".to_owned(), record.into());
+    for right in ["Read", "Edit", "Delete", "Transfer"] {
+        row.insert(format!("Has{right}Access"), true.into());
+    }
+    row.insert("HasAllAccess".to_owned(), true.into());
+    row.insert("MaxAccessLevel".to_owned(), "All".into());
+    row
+}
+
+fn ids_in(condition: &Condition, field: &str, found: &mut Vec<String>) {
+    match condition {
+        Condition::And(parts) | Condition::Or(parts) => {
+            for part in parts {
+                ids_in(part, field, found);
+            }
+        }
+        Condition::Not(part) => ids_in(part, field, found),
+        Condition::Compare(Path { text, .. }, _, literals) if text.eq_ignore_ascii_case(field) => {
+            for literal in literals {
+                if let Literal::Text(text) = literal {
+                    found.extend(id::normal(text));
+                }
+            }
+        }
+        Condition::Compare(..) | Condition::SubQuery(..) => {}
+    }
+}

@@ -1,0 +1,4 @@
+//! The bridge as a whole, against a pretend Asterisk and a pretend Salesforce on real sockets.
+
+mod calls;
+mod support;

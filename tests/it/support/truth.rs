@@ -1,0 +1,117 @@
+//! What happened, as the phones noted it: one row a call.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ctibridge::phone::NumberPlan;
+use serde_json::Value;
+
+/// One call of a recording.
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub number: usize,
+    pub direction: String,
+    /// Of the outside party, read in the region; none when withheld or unreadable.
+    pub party: Option<String>,
+    pub dialed: Option<String>,
+    pub queue: Option<String>,
+    pub rung: Vec<String>,
+    /// When it began, in seconds since 1970.
+    pub start: f64,
+    pub talk: f64,
+    pub dispositions: Vec<String>,
+    /// None: the truth leaves it open.
+    pub owner: Option<String>,
+    pub end_estimated: bool,
+    pub logged: bool,
+}
+
+/// How the recorded site writes numbers.
+pub fn plan() -> NumberPlan {
+    NumberPlan::new("DE", "9", "2-6").unwrap()
+}
+
+/// The folder of this name under `tests/fixtures`.
+pub fn recordings(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder);
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+        .filter(|path| path.with_extension("truth.json").exists())
+        .collect();
+    paths.sort();
+    paths
+}
+
+pub fn load(path: &Path) -> Option<Value> {
+    std::fs::read_to_string(path).ok().map(|text| serde_json::from_str(&text).unwrap())
+}
+
+pub fn rows(recording: &Path) -> Vec<Row> {
+    let rows = load(&recording.with_extension("truth.json")).unwrap();
+    rows.as_array().unwrap().iter().enumerate().map(|(index, row)| read(index + 1, row)).collect()
+}
+
+fn read(number: usize, row: &Value) -> Row {
+    let direction = row["direction"].as_str().unwrap();
+    let outcome = row["outcome"].as_str().unwrap();
+    let presented = row["external_number_presented"].as_str().unwrap_or("anonymous");
+    let text = |name: &str| row[name].as_str().map(str::to_owned);
+    let strings = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().map(|it| it.as_str().unwrap().to_owned()).collect()
+    };
+    let accepted = strings(&row["accept_dispositions"]);
+    Row {
+        number,
+        direction: direction.to_owned(),
+        party: plan().read(presented).e164().map(str::to_owned),
+        dialed: text("dialed"),
+        queue: text("queue"),
+        rung: strings(&row["phones_rung"]),
+        start: seconds(&row["start"]),
+        talk: if outcome == "answered" { row["talk_s"].as_f64().unwrap() } else { 0.0 },
+        dispositions: if accepted.is_empty() { disposition(outcome, direction) } else { accepted },
+        owner: owner(row),
+        end_estimated: row["end_estimated"] == true,
+        logged: row["log_to_crm"] == true,
+    }
+}
+
+fn disposition(outcome: &str, direction: &str) -> Vec<String> {
+    let word = match (outcome, direction) {
+        ("answered", _) => "Answered",
+        ("missed" | "rejected" | "announcement only", _) | ("busy", "inbound") => "Missed",
+        ("abandoned", _) => "Abandoned",
+        ("voicemail", _) => "Voicemail",
+        ("busy", _) => "Busy",
+        ("no answer", _) => "No answer",
+        ("wrong number", _) => "Failed",
+        _ => "not logged",
+    };
+    vec![word.to_owned()]
+}
+
+fn seconds(text: &Value) -> f64 {
+    text.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond() as f64 / 1000.0
+}
+
+/// Who talked longest; nobody: who dialled, or the only phone rung.
+fn owner(row: &Value) -> Option<String> {
+    let mut talk: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for part in row["spoke"].as_array().into_iter().flatten() {
+        let entry = talk.entry(part["agent"].as_str().unwrap().to_owned()).or_default();
+        let (from, to) = (seconds(&part["from"]), seconds(&part["to"]));
+        *entry = (entry.0 + to - from, entry.1.max(to));
+    }
+    if let Some((agent, _)) = talk.iter().max_by(|a, b| a.1.partial_cmp(b.1).unwrap()) {
+        return Some(agent.clone());
+    }
+    let extension = |value: &Value| value.as_str().filter(|text| text.len() == 3).map(str::to_owned);
+    if row["transfer"].is_object() {
+        return None;
+    }
+    let rung = row["phones_rung"].as_array().unwrap();
+    let only = (rung.len() == 1).then(|| rung[0].as_str().unwrap().to_owned());
+    extension(&row["agent"]).or_else(|| extension(&row["answered_by"])).or(only)
+}
