@@ -55,8 +55,10 @@ impl Page {
         self.next.clone().filter(|_| !self.done)
     }
 
-    pub fn records(self) -> Vec<Found> {
-        records(self.records)
+    /// All of them or none: who looks for a row must not take one that could not be read for one that is not there.
+    pub fn records(self) -> Result<Vec<Found>, Error> {
+        let all: Option<_> = self.records.into_iter().map(record).collect();
+        all.ok_or(Error::Garbage { status: 200, what: "each record needs a type and an id" })
     }
 }
 

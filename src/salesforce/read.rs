@@ -66,7 +66,7 @@ impl Client {
         for _page in 0..MAX_PAGES {
             let page = Page::read(&self.call(call).await?)?;
             let next = page.next();
-            rows.extend(page.records());
+            rows.extend(page.records()?);
             let Some(path) = next else {
                 return Ok(rows);
             };

@@ -109,7 +109,7 @@ async fn compare(world: &World, rows: &[Row], people: &People, mut tasks: Vec<Re
     for row in ordered {
         let who = row.party.as_ref().map(|number| people.names[number].clone());
         let fits = |task: &Record| {
-            let linked = task["WhoId"].as_str().map(|id| contacts[id].clone());
+            let linked = task.get("WhoId").and_then(Value::as_str).map(|id| contacts[id].clone());
             linked == who && task["CallType"].as_str().unwrap().to_lowercase() == row.direction
         };
         let best = tasks
