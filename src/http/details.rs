@@ -13,7 +13,7 @@ use super::html;
 use super::lookup::read_number;
 use super::peer::Client;
 use super::problem::Problem;
-use crate::pops::MatchView;
+use crate::pops::{MatchView, UnknownCaller};
 use crate::salesforce::RecordId;
 
 /// The longest API name that Salesforce allows, with the namespace and the `__c`.
@@ -36,9 +36,7 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let Ok(Query(question)) = question else {
         caller?;
-        return Err(Problem::bad_request(
-            "The query cannot be read; give each name once.",
-        ));
+        return Err(Problem::bad_request("The query cannot be read; give each name once."));
     };
     match &question.k {
         Some(key) if app.handles.agents.who_by_details_key(key).is_none() => {
@@ -50,33 +48,26 @@ pub(super) async fn get(
     match (question.object, question.id) {
         (Some(object), Some(id)) => record(&app, &object, &id),
         (None, None) => number(&app, question.number, question.region).await,
-        (Some(_), None) | (None, Some(_)) => Err(Problem::bad_request(
-            "Half a record. Give both, as ?object=Contact&id=003…, or ?number=….",
-        )),
+        (Some(_), None) | (None, Some(_)) => {
+            Err(Problem::bad_request("Half a record. Give both, as ?object=Contact&id=003…, or ?number=…."))
+        }
     }
 }
 
 fn record(app: &App, object: &str, id: &str) -> Result<Response, Problem> {
-    let id =
-        RecordId::parse(id).map_err(|error| Problem::bad_request(format!("`id` is {error}.")))?;
+    let id = RecordId::parse(id).map_err(|error| Problem::bad_request(format!("`id` is {error}.")))?;
     if !is_object_name(object) {
-        return Err(Problem::bad_request(
-            "`object` is no API name; expected one such as Contact or Asset__c.",
-        ));
+        return Err(Problem::bad_request("`object` is no API name; expected one such as Contact or Asset__c."));
     }
-    redirect(&app.handles.linker.record(object, &id))
+    redirect(app.handles.linker.record(object, &id))
 }
 
-async fn number(
-    app: &App,
-    number: Option<String>,
-    region: Option<String>,
-) -> Result<Response, Problem> {
+async fn number(app: &App, number: Option<String>, region: Option<String>) -> Result<Response, Problem> {
     let asked = read_number(app, number, region)?;
     let answer = (app.handles.lookup)(asked.number.clone()).await;
     let matches = MatchView::all(&answer, &app.handles.linker);
     match matches.as_slice() {
-        [only] => redirect(&only.url),
+        [only] => redirect(only.url.clone()),
         [_, ..] => Ok(html::choice(&matches)),
         [] => unknown(app, asked.number.e164()),
     }
@@ -87,18 +78,19 @@ fn unknown(app: &App, number: Option<&str>) -> Result<Response, Problem> {
         return Ok(html::nothing("This is no number that can be looked up."));
     };
     let offer = *app.handles.unknown.borrow();
-    match app.handles.linker.unknown(offer, number) {
-        Some(url) => redirect(&url),
-        None => Ok(html::nothing("No record in Salesforce has this number.")),
+    if offer == UnknownCaller::None {
+        return Ok(html::nothing("No record in Salesforce has this number."));
     }
+    redirect(app.handles.linker.unknown(offer, number))
 }
 
-fn redirect(url: &str) -> Result<Response, Problem> {
-    let location = HeaderValue::from_str(url).map_err(|_| {
+fn redirect(url: Option<String>) -> Result<Response, Problem> {
+    let location = url.and_then(|url| HeaderValue::from_str(&url).ok()).ok_or_else(|| {
         Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "The link cannot be made. Check salesforce.details_link.",
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The org's address is not known. Set salesforce.details_link, or wait until the login has succeeded.",
         )
+        .after(30)
     })?;
     Ok((StatusCode::FOUND, [(LOCATION, location)]).into_response())
 }

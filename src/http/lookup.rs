@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::app::{App, Shared};
 use super::auth::Caller;
@@ -22,12 +22,15 @@ pub(super) struct Question {
 }
 
 #[derive(Serialize)]
-struct Found {
+pub(super) struct Found {
     number: NumberView,
     source: Source,
     matches: Vec<MatchView>,
     create_url: Option<String>,
     search_url: Option<String>,
+    /// How the answer came about, when the operator asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -49,49 +52,34 @@ pub(super) async fn get(
     State(app): State<Shared>,
     caller: Caller,
     question: Result<Query<Question>, QueryRejection>,
-) -> Result<Response, Problem> {
+) -> Result<Json<Found>, Problem> {
     let Query(question) = question?;
     if question.explain {
         caller.must_be_admin()?;
     }
     let asked = read_number(&app, question.number, question.region)?;
-    if question.explain {
-        return explain(&app, asked).await;
-    }
+    let explain = if question.explain { Some(explain(&app, &asked).await?) } else { None };
     let answer = (app.handles.lookup)(asked.number.clone()).await;
     let links = &app.handles.linker;
     let e164 = asked.number.e164().map(str::to_owned);
     Ok(Json(Found {
         source: answer.source,
         matches: MatchView::all(&answer, links),
-        create_url: e164.as_deref().map(|number| links.new_lead(number)),
-        search_url: e164.as_deref().map(|number| links.search(number)),
-        number: NumberView {
-            input: asked.input,
-            e164,
-            region: asked.region,
-            kind: asked.number.kind(),
-        },
-    })
-    .into_response())
+        create_url: e164.as_deref().and_then(|number| links.new_lead(number)),
+        search_url: e164.as_deref().and_then(|number| links.search(number)),
+        number: NumberView { input: asked.input, e164, region: asked.region, kind: asked.number.kind() },
+        explain,
+    }))
 }
 
 /// Reads `number`. In a query a bare `+` means a space, so a leading space is read as the `+` that was meant.
 ///
 /// # Errors
 /// When there is no number or no such region.
-pub(super) fn read_number(
-    app: &App,
-    number: Option<String>,
-    region: Option<String>,
-) -> Result<Asked, Problem> {
+pub(super) fn read_number(app: &App, number: Option<String>, region: Option<String>) -> Result<Asked, Problem> {
     let input = number
         .filter(|text| !text.trim().is_empty())
-        .ok_or_else(|| {
-            Problem::bad_request(
-                "No number. Ask with ?number=+4930231250444 or ?number=030231250444.",
-            )
-        })?;
+        .ok_or_else(|| Problem::bad_request("No number. Ask with ?number=+4930231250444 or ?number=030231250444."))?;
     let input = match input.strip_prefix(' ') {
         Some(rest) => format!("+{}", rest.trim_start_matches([' ', '+'])),
         None => input,
@@ -99,23 +87,17 @@ pub(super) fn read_number(
     let plan = match region.filter(|region| !region.is_empty()) {
         None => app.handles.plan.clone(),
         Some(region) => app.handles.plan.in_region(&region).ok_or_else(|| {
-            Problem::bad_request(
-                "There is no such region. Give two letters of ISO 3166-1, such as DE or US.",
-            )
+            Problem::bad_request("There is no such region. Give two letters of ISO 3166-1, such as DE or US.")
         })?,
     };
-    Ok(Asked {
-        number: plan.read(&input),
-        region: plan.region(),
-        input,
-    })
+    Ok(Asked { number: plan.read(&input), region: plan.region(), input })
 }
 
-async fn explain(app: &App, asked: Asked) -> Result<Response, Problem> {
-    let explain = app.handles.explain.as_ref().ok_or_else(|| {
-        Problem::not_built(
-            "Explaining over HTTP is not built yet. Use `ctibridge lookup --explain`.",
-        )
-    })?;
-    Ok(Json(explain(asked.number).await).into_response())
+async fn explain(app: &App, asked: &Asked) -> Result<Value, Problem> {
+    let explain = app
+        .handles
+        .explain
+        .as_ref()
+        .ok_or_else(|| Problem::not_built("Explaining is not built yet. Ask without `explain`."))?;
+    Ok(explain(asked.number.clone()).await)
 }
