@@ -29,7 +29,7 @@ fn page(title: &str, content: &str) -> Response {
     Html(format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <link rel=\"stylesheet\" href=\"/page.css\"></head><body><main class=\"plain\"><h1>{title}</h1>{content}</main></body></html>"
+         <link rel=\"icon\" href=\"/icon.svg\"><link rel=\"stylesheet\" href=\"/page.css\"></head><body><main class=\"plain\"><h1>{title}</h1>{content}</main></body></html>"
     ))
     .into_response()
 }
