@@ -629,10 +629,10 @@ async fn a_reader_who_stops_reading_is_told_of_the_gap() {
 async fn a_new_token_ends_the_old_one_and_its_streams() {
     let world = World::new().await;
     let mut stream = world.stream(None).await;
-    let make = world.request("POST", "/api/v1/agents/101/token").bearer_auth(ADMIN);
-    let made = make.send().await.unwrap();
-    assert_eq!(made.status(), StatusCode::CREATED);
-    let made: Value = made.json().await.unwrap();
+    let request = world.request("POST", "/api/v1/agents/101/token").bearer_auth(ADMIN);
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::CREATED);
+    let made: Value = response.json().await.unwrap();
     world.pop("1", PopState::Ringing);
     assert_eq!(stream.next().await, None);
     let old = world.get("/session", &world.anna).await;
