@@ -9,8 +9,8 @@ use ctibridge::calls::record::{AgentPart, CallKey, Direction, Extension, OpenCal
 use ctibridge::calls::step::{PopState, WithdrawReason};
 use ctibridge::directory::answer::{Answer, Exactness, Match, Source};
 use ctibridge::http::{
-    Access, CallView, DirectoryState, Fate, FeedPhase, FeedState, Handles, JournalEntry, JournalHandles, JournalState,
-    JournalTrouble, Note, Proxies, ROUTES, Readiness, SalesforceState, ask, serve,
+    Access, CallView, DirectoryState, Fate, FeedPhase, FeedState, Handles, JournalEntry, JournalHandles, JournalQuery,
+    JournalState, JournalTrouble, Note, Proxies, ROUTES, Readiness, SalesforceState, ask, serve,
 };
 use ctibridge::phone::{NumberPlan, PhoneNumber};
 use ctibridge::pops::{AgentStore, Hub, Linker, Pop, Seen, UnknownCaller};
@@ -203,9 +203,9 @@ fn e164(number: &str) -> PhoneNumber {
 
 fn linker() -> Linker {
     Linker::new(
-        |object, id| format!("https://acme.example/r/{object}/{id}/view"),
-        |number| format!("https://acme.example/search?q={}", number.replace('+', "%2B")),
-        |number| format!("https://acme.example/new?p={}", number.replace('+', "%2B")),
+        |object, id| Some(format!("https://acme.example/r/{object}/{id}/view")),
+        |number| Some(format!("https://acme.example/search?q={}", number.replace('+', "%2B"))),
+        |number| Some(format!("https://acme.example/new?p={}", number.replace('+', "%2B"))),
     )
 }
 
@@ -261,21 +261,31 @@ fn card(call: &OpenCall, state: PopState, answer: &Answer) -> Pop {
 fn entry() -> JournalEntry {
     JournalEntry {
         id: "7".into(),
+        key: "hq-pbx1-7".into(),
         call: "hq-pbx1-7".into(),
-        fate: Fate::Parked { reason: "no such user".into() },
-        since: Timestamp::UNIX_EPOCH,
-        tries: 1,
-        record: None,
+        agent: None,
+        state: Fate::Parked,
+        reason: Some("no such user".into()),
+        started: Timestamp::UNIX_EPOCH,
+        next_try: None,
+        attempts: 1,
+        task: None,
+        details: None,
     }
 }
 
 fn journal(notes: &Arc<Mutex<Vec<Note>>>) -> JournalHandles {
     let notes = Arc::clone(notes);
     let known = |id: String| {
-        if id == "7" { Ok(entry()) } else { Err(JournalTrouble::NoSuchEntry) }
+        if id == "7" { Ok(entry()) } else { Err(JournalTrouble::NotFound) }
     };
     JournalHandles {
-        list: ask(|()| async { Ok(vec![entry()]) }),
+        list: ask(|query: JournalQuery| async move {
+            match query.state.as_deref() {
+                None | Some("parked") => Ok(vec![entry(); query.limit.min(1) as usize]),
+                Some(_) => Err(JournalTrouble::Unreadable("No such state.".into())),
+            }
+        }),
         show: ask(move |id| async move { known(id) }),
         retry: ask(move |id| async move { known(id) }),
         drop: ask(move |id| async move { known(id).map(drop) }),
@@ -619,10 +629,10 @@ async fn a_reader_who_stops_reading_is_told_of_the_gap() {
 async fn a_new_token_ends_the_old_one_and_its_streams() {
     let world = World::new().await;
     let mut stream = world.stream(None).await;
-    let make = world.request("POST", "/api/v1/agents/101/token").bearer_auth(ADMIN);
-    let made = make.send().await.unwrap();
-    assert_eq!(made.status(), StatusCode::CREATED);
-    let made: Value = made.json().await.unwrap();
+    let request = world.request("POST", "/api/v1/agents/101/token").bearer_auth(ADMIN);
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::CREATED);
+    let made: Value = response.json().await.unwrap();
     world.pop("1", PopState::Ringing);
     assert_eq!(stream.next().await, None);
     let old = world.get("/session", &world.anna).await;
@@ -698,9 +708,13 @@ async fn the_journal_is_listed_retried_and_dropped() {
     let list: Value = world.get("/api/v1/journal", ADMIN).await.json().await.unwrap();
     assert_eq!(
         list["entries"][0],
-        json!({"id": "7", "call": "hq-pbx1-7", "state": "parked", "reason": "no such user", "since": "1970-01-01T00:00:00Z", "tries": 1})
+        json!({"id": "7", "key": "hq-pbx1-7", "call": "hq-pbx1-7", "agent": null, "state": "parked", "reason": "no such user",
+            "started": "1970-01-01T00:00:00Z", "next_try": null, "attempts": 1, "task": null})
     );
     for (method, path, status) in [
+        ("GET", "/api/v1/journal?state=parked&limit=9", StatusCode::OK),
+        ("GET", "/api/v1/journal?state=lost", StatusCode::BAD_REQUEST),
+        ("GET", "/api/v1/journal?limit=x", StatusCode::BAD_REQUEST),
         ("GET", "/api/v1/journal/7", StatusCode::OK),
         ("GET", "/api/v1/journal/8", StatusCode::NOT_FOUND),
         ("POST", "/api/v1/journal/7/retry", StatusCode::ACCEPTED),

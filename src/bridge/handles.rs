@@ -7,15 +7,12 @@ use super::{Config, readiness};
 use crate::calls::record::CallKey;
 use crate::directory::Directory;
 use crate::feeds::StatusHandle;
-use crate::http::{self, Fate, Handles, JournalEntry, JournalHandles, JournalTrouble, ask};
+use crate::http::{self, Fate, Handles, JournalEntry, JournalHandles, JournalQuery, JournalTrouble, ask};
 use crate::journal::{Changed, Entry, EntryId, EntryState, Filter, Journal, JournalError, Note, Noted};
 use crate::metrics::{Frame, Metrics};
 use crate::pops::{AgentStore, Hub, Linker, UnknownCaller};
 use crate::salesforce::{Client, Links};
 use crate::secret::Secret;
-
-/// Entries that one look at the journal shows.
-const LISTED: u32 = 1000;
 
 /// The parts of a running bridge that others look at.
 #[derive(Clone)]
@@ -44,9 +41,9 @@ impl Parts {
         };
         let (search, new_lead) = (links.clone(), links.clone());
         Linker::new(
-            move |object, id| links().record(object, id).unwrap_or_default(),
-            move |number| search().search(number).unwrap_or_default(),
-            move |number| new_lead().new_lead(number).unwrap_or_default(),
+            move |object, id| links().record(object, id),
+            move |number| search().search(number),
+            move |number| new_lead().new_lead(number),
         )
     }
 }
@@ -104,12 +101,9 @@ fn journal_handles(parts: &Parts) -> JournalHandles {
         (journal(), journal(), journal(), journal(), journal(), journal());
     let board = parts.board.clone();
     JournalHandles {
-        list: ask(move |()| {
+        list: ask(move |query: JournalQuery| {
             let journal = list.clone();
-            async move {
-                let entries = journal.list(Filter::Pending, LISTED).await.map_err(unavailable)?;
-                Ok(entries.into_iter().map(entry_view).collect())
-            }
+            async move { listed(&journal, query).await }
         }),
         show: ask(move |id: String| {
             let journal = show.clone();
@@ -149,17 +143,26 @@ fn note_of(note: &http::Note) -> Note {
 fn noted(outcome: Result<Noted, JournalError>) -> Result<(), JournalTrouble> {
     match outcome.map_err(unavailable)? {
         Noted::Open | Noted::Waiting | Noted::Update | Noted::Parked => Ok(()),
-        Noted::NotFound => Err(JournalTrouble::NoSuchEntry),
+        Noted::NotFound => Err(JournalTrouble::NotFound),
     }
 }
 
+async fn listed(journal: &Journal, query: JournalQuery) -> Result<Vec<JournalEntry>, JournalTrouble> {
+    let word = query.state.unwrap_or_else(|| "pending".to_owned());
+    let filter = Filter::parse(&word).ok_or_else(|| {
+        JournalTrouble::Unreadable("state is one of pending, waiting, wire, parked, done, all.".to_owned())
+    })?;
+    let entries = journal.list(filter, query.limit).await.map_err(unavailable)?;
+    Ok(entries.iter().map(entry_view).collect())
+}
+
 async fn shown(journal: &Journal, id: &str) -> Result<JournalEntry, JournalTrouble> {
-    let entry = journal.entry(number(id)?).await.map_err(unavailable)?;
-    entry.map(entry_view).ok_or(JournalTrouble::NoSuchEntry)
+    let entry = journal.entry(number(id)?).await.map_err(unavailable)?.ok_or(JournalTrouble::NotFound)?;
+    Ok(JournalEntry { details: serde_json::to_value(&entry).ok(), ..entry_view(&entry) })
 }
 
 fn number(id: &str) -> Result<EntryId, JournalTrouble> {
-    id.parse().map(EntryId).map_err(|_| JournalTrouble::NoSuchEntry)
+    id.parse().map(EntryId).map_err(|_| JournalTrouble::NotFound)
 }
 
 fn changed(outcome: Result<Changed, JournalError>) -> Result<(), JournalTrouble> {
@@ -168,7 +171,7 @@ fn changed(outcome: Result<Changed, JournalError>) -> Result<(), JournalTrouble>
         Changed::NotNow => {
             Err(JournalTrouble::NotNow("It is on the wire or done already. Look again in a minute.".into()))
         }
-        Changed::NotFound => Err(JournalTrouble::NoSuchEntry),
+        Changed::NotFound => Err(JournalTrouble::NotFound),
     }
 }
 
@@ -177,22 +180,24 @@ fn unavailable(error: JournalError) -> JournalTrouble {
     JournalTrouble::Unavailable(error.to_string())
 }
 
-fn entry_view(entry: Entry) -> JournalEntry {
+fn entry_view(entry: &Entry) -> JournalEntry {
+    let (state, reason, next_try) = match &entry.state {
+        EntryState::Waiting { not_before, reason } => (Fate::Waiting, reason.as_ref(), *not_before),
+        EntryState::Wire { look_at, .. } => (Fate::Wire, None, *look_at),
+        EntryState::Done { .. } => (Fate::Done, None, None),
+        EntryState::Parked { reason, .. } => (Fate::Parked, Some(reason), None),
+    };
     JournalEntry {
         id: entry.id.0.to_string(),
-        call: entry.key,
-        fate: match entry.state {
-            EntryState::Waiting { not_before, .. } => Fate::Waiting { due: not_before },
-            EntryState::Wire { .. } => Fate::OnTheWire,
-            EntryState::Done { .. } => {
-                Fate::Done { task: entry.task.as_ref().map(ToString::to_string).unwrap_or_default() }
-            }
-            EntryState::Parked { reason, .. } => {
-                Fate::Parked { reason: format!("{}: {} {}", reason.code, reason.message, reason.advice) }
-            }
-        },
-        since: entry.record.ended,
-        tries: entry.attempts,
-        record: Some(entry.record),
+        key: entry.key.clone(),
+        call: entry.call.to_string(),
+        agent: entry.agent.as_ref().map(|extension| extension.0.clone()),
+        state,
+        reason: reason.map(|reason| format!("{}: {} {}", reason.code, reason.message, reason.advice)),
+        started: entry.record.call.started,
+        next_try,
+        attempts: entry.attempts,
+        task: entry.task.as_ref().map(ToString::to_string),
+        details: None,
     }
 }

@@ -13,7 +13,7 @@ use super::html;
 use super::lookup::read_number;
 use super::peer::Client;
 use super::problem::Problem;
-use crate::pops::MatchView;
+use crate::pops::{MatchView, UnknownCaller};
 use crate::salesforce::RecordId;
 
 /// The longest API name that Salesforce allows, with the namespace and the `__c`.
@@ -59,7 +59,7 @@ fn record(app: &App, object: &str, id: &str) -> Result<Response, Problem> {
     if !is_object_name(object) {
         return Err(Problem::bad_request("`object` is no API name; expected one such as Contact or Asset__c."));
     }
-    redirect(&app.handles.linker.record(object, &id))
+    redirect(app.handles.linker.record(object, &id))
 }
 
 async fn number(app: &App, number: Option<String>, region: Option<String>) -> Result<Response, Problem> {
@@ -67,7 +67,7 @@ async fn number(app: &App, number: Option<String>, region: Option<String>) -> Re
     let answer = (app.handles.lookup)(asked.number.clone()).await;
     let matches = MatchView::all(&answer, &app.handles.linker);
     match matches.as_slice() {
-        [only] => redirect(&only.url),
+        [only] => redirect(only.url.clone()),
         [_, ..] => Ok(html::choice(&matches)),
         [] => unknown(app, asked.number.e164()),
     }
@@ -78,15 +78,19 @@ fn unknown(app: &App, number: Option<&str>) -> Result<Response, Problem> {
         return Ok(html::nothing("This is no number that can be looked up."));
     };
     let offer = *app.handles.unknown.borrow();
-    match app.handles.linker.unknown(offer, number) {
-        Some(url) => redirect(&url),
-        None => Ok(html::nothing("No record in Salesforce has this number.")),
+    if offer == UnknownCaller::None {
+        return Ok(html::nothing("No record in Salesforce has this number."));
     }
+    redirect(app.handles.linker.unknown(offer, number))
 }
 
-fn redirect(url: &str) -> Result<Response, Problem> {
-    let location = HeaderValue::from_str(url).map_err(|_| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The link cannot be made. Check salesforce.details_link.")
+fn redirect(url: Option<String>) -> Result<Response, Problem> {
+    let location = url.and_then(|url| HeaderValue::from_str(&url).ok()).ok_or_else(|| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The org's address is not known. Set salesforce.details_link, or wait until the login has succeeded.",
+        )
+        .after(30)
     })?;
     Ok((StatusCode::FOUND, [(LOCATION, location)]).into_response())
 }

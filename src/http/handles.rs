@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::calls::CallView;
 use super::health::Readiness;
-use super::journal::{JournalEntry, JournalTrouble};
+use super::journal::{JournalEntry, JournalQuery, JournalTrouble};
 use super::notes::Note;
 use super::peer::Proxies;
 use crate::calls::record::{CallKey, Extension};
@@ -45,7 +45,7 @@ pub struct Handles {
     /// What is offered for an unknown caller, as the settings say now.
     pub unknown: watch::Receiver<UnknownCaller>,
     pub lookup: Ask<PhoneNumber, Answer>,
-    /// The long answer for operators; none: not built.
+    /// How an answer came about, for operators: an object, or an array of lines. None: not built.
     pub explain: Option<Ask<PhoneNumber, Value>>,
     /// Live and recent calls, newest first.
     pub calls: Ask<(), Vec<CallView>>,
@@ -58,9 +58,9 @@ pub struct Handles {
 /// The calls on disk.
 #[derive(Clone)]
 pub struct JournalHandles {
-    pub list: Ask<(), Result<Vec<JournalEntry>, JournalTrouble>>,
+    pub list: Ask<JournalQuery, Result<Vec<JournalEntry>, JournalTrouble>>,
     pub show: Ask<String, Result<JournalEntry, JournalTrouble>>,
-    /// Puts a parked entry back into the queue; gives it as it then is.
+    /// Puts an entry back into the queue; gives it as it then is.
     pub retry: Ask<String, Result<JournalEntry, JournalTrouble>>,
     pub drop: Ask<String, Result<(), JournalTrouble>>,
     /// Keeps what an agent wrote; on disk when it answers.

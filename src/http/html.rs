@@ -19,19 +19,17 @@ pub(super) fn nothing(why: &str) -> Response {
 
 fn item(candidate: &MatchView) -> String {
     let account = candidate.account.as_deref().map(|account| format!(", {}", escape(account))).unwrap_or_default();
-    format!(
-        "<li><a href=\"{}\">{}</a> <span>{}{account}</span></li>",
-        escape(&candidate.url),
-        escape(&candidate.name),
-        escape(&candidate.object),
-    )
+    let name = escape(&candidate.name);
+    let link =
+        candidate.url.as_deref().map_or_else(|| name.clone(), |url| format!("<a href=\"{}\">{name}</a>", escape(url)));
+    format!("<li>{link} <span>{}{account}</span></li>", escape(&candidate.object))
 }
 
 fn page(title: &str, content: &str) -> Response {
     Html(format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <link rel=\"stylesheet\" href=\"/page.css\"></head><body><main class=\"plain\"><h1>{title}</h1>{content}</main></body></html>"
+         <link rel=\"icon\" href=\"/icon.svg\"><link rel=\"stylesheet\" href=\"/page.css\"></head><body><main class=\"plain\"><h1>{title}</h1>{content}</main></body></html>"
     ))
     .into_response()
 }

@@ -1,59 +1,72 @@
 //! `/api/v1/journal`: the calls on disk that are not, or could not be, logged.
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::app::Shared;
 use super::auth::Caller;
 use super::problem::Problem;
-use crate::calls::record::CallRecord;
+
+/// How many entries are listed where nobody asks for more.
+const LIMIT: u32 = 100;
+
+/// Which entries are listed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct JournalQuery {
+    /// A word for the state, as the operator typed it; none: what is not in Salesforce as it should be.
+    #[serde(default)]
+    pub state: Option<String>,
+    #[serde(default = "limit")]
+    pub limit: u32,
+}
 
 /// One entry, for operators.
 #[derive(Debug, Clone, Serialize)]
 pub struct JournalEntry {
     pub id: String,
-    /// The call key that the Task carries.
+    /// What the Task's `CallObject` says.
+    pub key: String,
     pub call: String,
-    #[serde(flatten)]
-    pub fate: Fate,
-    /// Since when it is on disk.
-    pub since: Timestamp,
-    /// How often it was sent.
-    pub tries: u32,
-    /// What is logged; in the list it may be left out.
+    /// Whose part of the call it is; none: the whole call.
+    pub agent: Option<String>,
+    pub state: Fate,
+    /// Why it waits or is parked, and what to do.
+    pub reason: Option<String>,
+    /// When the call began.
+    pub started: Timestamp,
+    pub next_try: Option<Timestamp>,
+    pub attempts: u32,
+    /// The Task, once it is known to be there.
+    pub task: Option<String>,
+    /// All that is known of it; left out of lists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub record: Option<CallRecord>,
+    pub details: Option<Value>,
 }
 
 /// How an entry stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Fate {
-    /// The call is not over.
-    Open,
-    Waiting {
-        /// Not before this; none: with the next batch.
-        due: Option<Timestamp>,
-    },
-    OnTheWire,
-    Done {
-        task: String,
-    },
-    Parked {
-        reason: String,
-    },
+    Waiting,
+    /// Sent, and not known what became of it.
+    Wire,
+    Done,
+    Parked,
 }
 
 /// Why the journal does not do what it is asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JournalTrouble {
-    #[error("No such entry. List them at /api/v1/journal.")]
-    NoSuchEntry,
+    #[error("No such entry or call. The entries are at /api/v1/journal.")]
+    NotFound,
+    /// The question cannot be read; the text says what is expected.
+    #[error("{0}")]
+    Unreadable(String),
     /// Not as the entry stands now; the text says why.
     #[error("{0}")]
     NotNow(String),
@@ -65,7 +78,8 @@ pub enum JournalTrouble {
 impl From<JournalTrouble> for Problem {
     fn from(trouble: JournalTrouble) -> Self {
         let status = match trouble {
-            JournalTrouble::NoSuchEntry => StatusCode::NOT_FOUND,
+            JournalTrouble::NotFound => StatusCode::NOT_FOUND,
+            JournalTrouble::Unreadable(_) => StatusCode::BAD_REQUEST,
             JournalTrouble::NotNow(_) => StatusCode::CONFLICT,
             JournalTrouble::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
@@ -75,9 +89,13 @@ impl From<JournalTrouble> for Problem {
 
 type Id = Result<Path<String>, PathRejection>;
 
-pub(super) async fn list(State(app): State<Shared>, caller: Caller) -> Result<Json<Value>, Problem> {
+pub(super) async fn list(
+    State(app): State<Shared>,
+    caller: Caller,
+    query: Result<Query<JournalQuery>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
     caller.must_be_admin()?;
-    let entries = (app.handles.journal.list)(()).await?;
+    let entries = (app.handles.journal.list)(query?.0).await?;
     Ok(Json(json!({ "entries": entries })))
 }
 
@@ -100,4 +118,8 @@ pub(super) async fn delete(State(app): State<Shared>, caller: Caller, id: Id) ->
     caller.must_be_admin()?;
     (app.handles.journal.drop)(id?.0).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn limit() -> u32 {
+    LIMIT
 }

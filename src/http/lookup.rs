@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::app::{App, Shared};
 use super::auth::Caller;
@@ -22,12 +22,15 @@ pub(super) struct Question {
 }
 
 #[derive(Serialize)]
-struct Found {
+pub(super) struct Found {
     number: NumberView,
     source: Source,
     matches: Vec<MatchView>,
     create_url: Option<String>,
     search_url: Option<String>,
+    /// How the answer came about, when the operator asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -49,26 +52,24 @@ pub(super) async fn get(
     State(app): State<Shared>,
     caller: Caller,
     question: Result<Query<Question>, QueryRejection>,
-) -> Result<Response, Problem> {
+) -> Result<Json<Found>, Problem> {
     let Query(question) = question?;
     if question.explain {
         caller.must_be_admin()?;
     }
     let asked = read_number(&app, question.number, question.region)?;
-    if question.explain {
-        return explain(&app, asked).await;
-    }
+    let explain = if question.explain { Some(explain(&app, &asked).await?) } else { None };
     let answer = (app.handles.lookup)(asked.number.clone()).await;
     let links = &app.handles.linker;
     let e164 = asked.number.e164().map(str::to_owned);
     Ok(Json(Found {
         source: answer.source,
         matches: MatchView::all(&answer, links),
-        create_url: e164.as_deref().map(|number| links.new_lead(number)),
-        search_url: e164.as_deref().map(|number| links.search(number)),
+        create_url: e164.as_deref().and_then(|number| links.new_lead(number)),
+        search_url: e164.as_deref().and_then(|number| links.search(number)),
         number: NumberView { input: asked.input, e164, region: asked.region, kind: asked.number.kind() },
-    })
-    .into_response())
+        explain,
+    }))
 }
 
 /// Reads `number`. In a query a bare `+` means a space, so a leading space is read as the `+` that was meant.
@@ -92,9 +93,11 @@ pub(super) fn read_number(app: &App, number: Option<String>, region: Option<Stri
     Ok(Asked { number: plan.read(&input), region: plan.region(), input })
 }
 
-async fn explain(app: &App, asked: Asked) -> Result<Response, Problem> {
-    let explain = app.handles.explain.as_ref().ok_or_else(|| {
-        Problem::not_built("Explaining over HTTP is not built yet. Use `ctibridge lookup --explain`.")
-    })?;
-    Ok(Json(explain(asked.number).await).into_response())
+async fn explain(app: &App, asked: &Asked) -> Result<Value, Problem> {
+    let explain = app
+        .handles
+        .explain
+        .as_ref()
+        .ok_or_else(|| Problem::not_built("Explaining is not built yet. Ask without `explain`."))?;
+    Ok(explain(asked.number.clone()).await)
 }

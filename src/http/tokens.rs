@@ -24,7 +24,7 @@ pub(super) async fn post(
     caller.must_be_admin()?;
     let Path(extension) = extension?;
     if !is_extension(&extension.0) {
-        return Err(Problem::bad_request("This is no extension; expected up to 32 letters, digits, dots, - and _."));
+        return Err(Problem::bad_request("This is no extension; expected up to 32 letters, digits, - and _."));
     }
     let agents = app.handles.agents.clone();
     let token = make(agents.clone(), extension.clone()).await?;
@@ -50,6 +50,9 @@ async fn make(agents: AgentStore, extension: Extension) -> Result<Secret, Proble
 }
 
 fn failed(error: &AgentsError) -> Problem {
+    if matches!(error, AgentsError::InSettings(_)) {
+        return Problem::new(StatusCode::CONFLICT, format!("{error}."));
+    }
     tracing::error!(%error, "a new token cannot be kept");
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -58,6 +61,6 @@ fn failed(error: &AgentsError) -> Problem {
 }
 
 fn is_extension(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (1..=MAX_EXTENSION).contains(&text.len()) && text.bytes().all(plain)
 }

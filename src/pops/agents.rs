@@ -15,7 +15,7 @@ use crate::secret::Secret;
 /// In the state folder: `{"101": "<SHA-256 in hex>"}`.
 const FILE: &str = "agent-tokens.json";
 
-/// The agents' tokens, from the settings and from the state folder. A token that was made here ends the one in the settings.
+/// The agents' tokens, from the settings and from the state folder. Where the settings have one, it alone counts.
 #[derive(Clone)]
 pub struct AgentStore(Arc<Inner>);
 
@@ -42,6 +42,8 @@ struct Key {
 pub enum AgentsError {
     #[error("token_sha256 of agent {0} is no SHA-256; expected 64 lower-case hex digits")]
     Settings(Extension),
+    #[error("agent {0} has token_sha256 in the settings, which wins; remove it there first")]
+    InSettings(Extension),
     #[error(
         "{0} is damaged; expected JSON of extensions and SHA-256 hex; repair it, or remove it and make the tokens anew"
     )]
@@ -60,9 +62,6 @@ impl AgentStore {
     pub fn open(state_dir: &Path, agents: &[Agent]) -> Result<Self, AgentsError> {
         let mut held = from_settings(agents)?;
         held.made = read_file(&state_dir.join(FILE))?;
-        for extension in held.settings.keys().filter(|one| held.made.contains_key(one)) {
-            tracing::warn!(agent.extension = %extension, "token_sha256 is not used: a newer token was made by agent-token");
-        }
         Ok(Self(Arc::new(Inner { state_dir: state_dir.to_owned(), held: RwLock::new(held) })))
     }
 
@@ -81,11 +80,14 @@ impl AgentStore {
     /// Makes a token and ends the agent's older ones. It is on disk when this returns, and the token is told only here. Blocks on the disk.
     ///
     /// # Errors
-    /// When the file cannot be written; the older tokens then stay.
+    /// When the settings have a token for the agent, or the file cannot be written; the older token then stays.
     pub fn make_token(&self, extension: &Extension) -> Result<Secret, AgentsError> {
         let token = token::make().map_err(AgentsError::NoRandomness)?;
         let mut held = self.0.held.write().unwrap_or_else(PoisonError::into_inner);
-        let mut made = held.made.clone();
+        if held.settings.contains_key(extension) {
+            return Err(AgentsError::InSettings(extension.clone()));
+        }
+        let mut made = read_file(&self.0.state_dir.join(FILE))?;
         made.insert(extension.clone(), Key::of(TokenHash::of(token.expose())));
         write_file(&self.0.state_dir, &made)?;
         held.made = made;
@@ -93,22 +95,26 @@ impl AgentStore {
     }
 
     /// Whose token this is. Takes the same time whether it is the first agent's, the last one's or nobody's.
+    #[must_use]
     pub fn who(&self, token: &str) -> Option<Extension> {
         let hash = TokenHash::of(token);
         self.find(|key| key.hash.is(hash))
     }
 
     /// Whose details key this is.
+    #[must_use]
     pub fn who_by_details_key(&self, key: &str) -> Option<Extension> {
         self.find(|held| held.details.is(key))
     }
 
     /// The key for `/details?k=` on phones and PBX clients that keep no cookie; it changes with the agent's token.
+    #[must_use]
     pub fn details_key(&self, extension: &Extension) -> Option<Secret> {
         self.read().key(extension).map(|key| key.details.clone())
     }
 
     /// The name that the settings give.
+    #[must_use]
     pub fn name(&self, extension: &Extension) -> Option<String> {
         self.read().names.get(extension).filter(|name| !name.is_empty()).cloned()
     }
@@ -131,12 +137,12 @@ impl AgentStore {
 
 impl Held {
     fn current(&self) -> impl Iterator<Item = (&Extension, &Key)> {
-        let from_settings = self.settings.iter().filter(|(extension, _)| !self.made.contains_key(extension));
-        self.made.iter().chain(from_settings)
+        let made = self.made.iter().filter(|(extension, _)| !self.settings.contains_key(extension));
+        self.settings.iter().chain(made)
     }
 
     fn key(&self, extension: &Extension) -> Option<&Key> {
-        self.made.get(extension).or_else(|| self.settings.get(extension))
+        self.settings.get(extension).or_else(|| self.made.get(extension))
     }
 }
 
@@ -224,16 +230,13 @@ mod tests {
     #[test]
     fn a_made_token_outlives_a_restart_and_ends_the_older_ones() {
         let state = tempfile::tempdir().unwrap();
-        let agents = [agent("101", "from settings")];
-        let store = AgentStore::open(state.path(), &agents).unwrap();
-        assert_eq!(store.who("from settings"), Some(extension("101")));
+        let store = AgentStore::open(state.path(), &[]).unwrap();
         let first = store.make_token(&extension("101")).unwrap();
         let second = store.make_token(&extension("101")).unwrap();
         let other = store.make_token(&extension("202")).unwrap();
 
-        let again = AgentStore::open(state.path(), &agents).unwrap();
+        let again = AgentStore::open(state.path(), &[]).unwrap();
         for store in [store, again] {
-            assert_eq!(store.who("from settings"), None);
             assert_eq!(store.who(first.expose()), None);
             assert_eq!(store.who(second.expose()), Some(extension("101")));
             assert_eq!(store.who(other.expose()), Some(extension("202")));
@@ -246,13 +249,26 @@ mod tests {
     }
 
     #[test]
+    fn a_token_in_the_settings_is_the_only_one() {
+        let state = tempfile::tempdir().unwrap();
+        let store = AgentStore::open(state.path(), &[]).unwrap();
+        let made = store.make_token(&extension("101")).unwrap();
+        store.reload(&[agent("101", "from settings")]).unwrap();
+        assert_eq!(store.who(made.expose()), None);
+        assert_eq!(store.who("from settings"), Some(extension("101")));
+        let error = store.make_token(&extension("101")).err().unwrap();
+        assert!(error.to_string().contains("token_sha256"), "{error}");
+    }
+
+    #[test]
     fn the_details_key_is_neither_token_nor_hash_and_ends_with_the_token() {
         let state = tempfile::tempdir().unwrap();
-        let store = AgentStore::open(state.path(), &[agent("101", "t")]).unwrap();
+        let store = AgentStore::open(state.path(), &[]).unwrap();
+        let token = store.make_token(&extension("101")).unwrap();
         let key = store.details_key(&extension("101")).unwrap();
         assert_eq!(store.who_by_details_key(key.expose()), Some(extension("101")));
         assert_eq!(store.who(key.expose()), None);
-        assert_eq!(store.who_by_details_key("t"), None);
+        assert_eq!(store.who_by_details_key(token.expose()), None);
         store.make_token(&extension("101")).unwrap();
         assert_eq!(store.who_by_details_key(key.expose()), None);
     }

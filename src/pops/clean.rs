@@ -4,6 +4,7 @@
 ///
 /// Line breaks and tabs become spaces; terminal codes (ECMA-48 section 5.4), other control characters and the marks that turn the
 /// direction of writing (Unicode UAX #9 section 2) go.
+#[must_use]
 pub fn clean(text: &str, most: usize) -> String {
     let mut cleaned = String::new();
     let mut characters = text.chars();

@@ -67,6 +67,7 @@ struct Seat {
 
 impl Hub {
     /// `started`: when this run of the daemon began.
+    #[must_use]
     pub fn new(started: Timestamp) -> Self {
         Self(Arc::new(Mutex::new(Screens {
             run: started.as_millisecond(),

@@ -54,7 +54,7 @@ pub struct MatchView {
     pub name: String,
     pub account: Option<String>,
     pub field: String,
-    pub url: String,
+    pub url: Option<String>,
     pub reason: String,
 }
 
@@ -69,6 +69,7 @@ pub struct Seen<'a> {
 }
 
 impl Pop {
+    #[must_use]
     pub fn new(seen: Seen<'_>, links: &Linker, unknown: UnknownCaller) -> Self {
         let call = seen.call;
         let matches = if is_withheld(&call.party) { Vec::new() } else { MatchView::all(seen.answer, links) };
@@ -84,7 +85,7 @@ impl Pop {
             caller: CallerView::of(&call.party),
             dialed: clean(&call.dialed, MAX_WORD),
             queue: clean_or_none(call.queue.as_deref(), MAX_WORD),
-            url: matches.first().map(|best| best.url.clone()).or_else(offer),
+            url: matches.first().map_or_else(offer, |best| best.url.clone()),
             matches,
             chosen: None,
             at: seen.at,
@@ -96,7 +97,7 @@ impl Pop {
         self.chosen = Some(record.clone());
         self.matches.sort_by_key(|candidate| candidate.id != *record);
         if let Some(first) = self.matches.first().filter(|first| first.id == *record) {
-            self.url = Some(first.url.clone());
+            self.url = first.url.clone();
         }
     }
 
@@ -118,6 +119,7 @@ impl CallerView {
 
 impl MatchView {
     /// All candidates with their links, best first.
+    #[must_use]
     pub fn all(answer: &Answer, links: &Linker) -> Vec<Self> {
         answer.matches.iter().map(|candidate| Self::of(candidate, links)).collect()
     }
@@ -180,9 +182,9 @@ pub(super) mod tests {
 
     pub fn linker() -> Linker {
         Linker::new(
-            |object, id| format!("https://acme.example/{object}/{id}"),
-            |number| format!("https://acme.example/search/{number}"),
-            |number| format!("https://acme.example/new/{number}"),
+            |object, id| Some(format!("https://acme.example/{object}/{id}")),
+            |number| Some(format!("https://acme.example/search/{number}")),
+            |number| Some(format!("https://acme.example/new/{number}")),
         )
     }
 

@@ -41,13 +41,16 @@ function tell(text) {
 
 // Signing in
 
+// A link with #token=… signs in; the token leaves the address bar and the history at once.
+function takeToken() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (token) history.replaceState(null, "", location.pathname + location.search);
+  return token;
+}
+
 async function start() {
-  const fragment = new URLSearchParams(location.hash.slice(1));
-  const token = fragment.get("token");
-  if (token) {
-    history.replaceState(null, "", location.pathname + location.search);
-    return signIn(token);
-  }
+  const token = takeToken();
+  if (token) return signIn(token);
   try {
     open(await ask("GET", "/session"));
   } catch (problem) {
@@ -210,6 +213,7 @@ function fill(card, pop) {
   fillChoice(card, pop);
   setText(part("word"), "");
   part("close").hidden = pop.state !== "ended";
+  part("notes").hidden = pop.state === "ringing" && !card.dirty;
 }
 
 function fillFacts(list, pop, best) {
@@ -235,7 +239,7 @@ function fillChoice(card, pop) {
   const box = card.part("choice");
   box.hidden = pop.matches.length < 2;
   const ids = pop.matches.map((match) => match.id).join() + pop.chosen;
-  if (box.dataset.ids === ids) return;
+  if (box.hidden || box.dataset.ids === ids) return;
   box.dataset.ids = ids;
   box.replaceChildren(box.firstElementChild, ...pop.matches.map((match) => choice(card, pop, match)));
 }
@@ -352,5 +356,9 @@ byId("sign-out").addEventListener("click", signOut);
 byId("sign-in").addEventListener("submit", (event) => {
   event.preventDefault();
   signIn(byId("token").value.trim());
+});
+window.addEventListener("hashchange", () => {
+  const token = takeToken();
+  if (token) signIn(token);
 });
 start();

@@ -43,6 +43,7 @@ pub struct Recording {
 #[derive(Debug, Clone)]
 struct Frame {
     text: String,
+    time: Option<Timestamp>,
     /// From the first frame's time stamp; never less than that of a frame before.
     at: Duration,
 }
@@ -53,6 +54,13 @@ struct Connection {
     from_line: usize,
     channels: Vec<Value>,
     bridges: Vec<Value>,
+    closed: Option<Closed>,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Deserialize)]
+struct Closed {
+    at: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -122,6 +130,7 @@ impl Recording {
         let mut pace = Pace::begin(speed);
         for (line, frame) in (1..).zip(&self.frames) {
             if let Some(next) = self.connections.iter().skip(1).find(|next| next.from_line == line) {
+                self.wait_for_loss(line, &mut pace).await;
                 next.begin(asterisk).await?;
                 pace = Pace::begin(speed);
             }
@@ -130,6 +139,15 @@ impl Recording {
         }
         asterisk.flush().await;
         Ok(())
+    }
+
+    /// A connection is lost some time after its last frame.
+    async fn wait_for_loss(&self, next_line: usize, pace: &mut Pace) {
+        let lost = self.connections.iter().rev().find(|connection| connection.from_line < next_line);
+        let first = self.frames.iter().find_map(|frame| frame.time);
+        if let (Some(first), Some(closed)) = (first, lost.and_then(|connection| connection.closed.as_ref())) {
+            pace.wait_for(Duration::try_from(closed.at.duration_since(first)).unwrap_or_default()).await;
+        }
     }
 
     async fn open(&self, asterisk: &Asterisk) -> Result<(), PlayError> {
@@ -212,7 +230,7 @@ fn frames(text: &str) -> Vec<Frame> {
             let since = time.duration_since(*first.get_or_insert(time));
             latest = latest.max(Duration::try_from(since).unwrap_or_default());
         }
-        frames.push(Frame { text: text.to_owned(), at: latest });
+        frames.push(Frame { text: text.to_owned(), time: time_of(text), at: latest });
     }
     frames
 }
