@@ -14,9 +14,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 /// Seconds: from a look-up in memory to one that ran into its deadline.
-const SECONDS: [f64; 12] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-];
+const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 
 /// How a frame of a phone system was understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,12 +70,8 @@ impl Metrics {
 
     /// A feed came into this state.
     pub fn feed(&self, feed: &str, state: FeedState) {
-        let label = FeedLabel {
-            feed: feed.to_owned(),
-        };
-        self.feed_up
-            .get_or_create(&label)
-            .set(i64::from(state == FeedState::Up));
+        let label = FeedLabel { feed: feed.to_owned() };
+        self.feed_up.get_or_create(&label).set(i64::from(state == FeedState::Up));
         if state == FeedState::Lost {
             self.feed_losses.get_or_create(&label).inc();
         }
@@ -89,9 +83,7 @@ impl Metrics {
 
     /// A call ended. `disposition`: as in the Task.
     pub fn call_ended(&self, disposition: &'static str) {
-        self.calls_ended
-            .get_or_create(&DispositionLabel { disposition })
-            .inc();
+        self.calls_ended.get_or_create(&DispositionLabel { disposition }).inc();
     }
 
     /// A pop was sent this long after the phone system told of the call.
@@ -106,9 +98,7 @@ impl Metrics {
 
     /// A look-up was answered. `source`: as in the answer, `index`, `live` or `none`.
     pub fn lookup(&self, source: &'static str, took: Duration) {
-        self.lookups
-            .get_or_create(&SourceLabel { source })
-            .observe(took.as_secs_f64());
+        self.lookups.get_or_create(&SourceLabel { source }).observe(took.as_secs_f64());
     }
 
     pub fn tasks_written(&self, tasks: u64) {
@@ -133,9 +123,7 @@ impl Metrics {
 
     /// A request was answered. `route`: its pattern, never the path itself.
     pub fn http_request(&self, route: &'static str, status: u16) {
-        self.http_requests
-            .get_or_create(&HttpLabels { route, status })
-            .inc();
+        self.http_requests.get_or_create(&HttpLabels { route, status }).inc();
     }
 
     /// All of them in Prometheus' text format (`OpenMetrics`).
@@ -186,68 +174,27 @@ impl Metrics {
     }
 
     fn register_calls(&self, registry: &mut Registry) {
-        registry.register(
-            "feed_frames",
-            "Frames received from phone systems",
-            self.frames.clone(),
-        );
-        registry.register(
-            "feed_up",
-            "1 while the feed is connected",
-            self.feed_up.clone(),
-        );
-        registry.register(
-            "feed_losses",
-            "Times that a feed was lost",
-            self.feed_losses.clone(),
-        );
+        registry.register("feed_frames", "Frames received from phone systems", self.frames.clone());
+        registry.register("feed_up", "1 while the feed is connected", self.feed_up.clone());
+        registry.register("feed_losses", "Times that a feed was lost", self.feed_losses.clone());
         registry.register("calls_open", "Calls going on", self.calls_open.clone());
         registry.register("calls_ended", "Calls that ended", self.calls_ended.clone());
         registry.register("pops_sent", "Pops shown to agents", self.pops_sent.clone());
-        registry.register(
-            "pops_withdrawn",
-            "Pops taken back",
-            self.pops_withdrawn.clone(),
-        );
+        registry.register("pops_withdrawn", "Pops taken back", self.pops_withdrawn.clone());
         let latency = self.pop_latency.clone();
-        registry.register_with_unit(
-            "pop_latency",
-            "From the phone system's word to the pop",
-            Unit::Seconds,
-            latency,
-        );
+        registry.register_with_unit("pop_latency", "From the phone system's word to the pop", Unit::Seconds, latency);
         let lookups = self.lookups.clone();
         registry.register_with_unit("lookup", "Time of look-ups", Unit::Seconds, lookups);
     }
 
     fn register_salesforce(&self, registry: &mut Registry) {
-        registry.register(
-            "tasks_written",
-            "Calls written to Salesforce",
-            self.tasks_written.clone(),
-        );
-        registry.register(
-            "tasks_parked",
-            "Calls that Salesforce refused for good",
-            self.tasks_parked.clone(),
-        );
-        registry.register(
-            "tasks_waiting",
-            "Calls that wait to be written",
-            self.tasks_waiting.clone(),
-        );
+        registry.register("tasks_written", "Calls written to Salesforce", self.tasks_written.clone());
+        registry.register("tasks_parked", "Calls that Salesforce refused for good", self.tasks_parked.clone());
+        registry.register("tasks_waiting", "Calls that wait to be written", self.tasks_waiting.clone());
         let requests = self.api_requests.clone();
-        registry.register(
-            "salesforce_api_requests",
-            "Requests sent to Salesforce",
-            requests,
-        );
+        registry.register("salesforce_api_requests", "Requests sent to Salesforce", requests);
         let used = self.api_used.clone();
-        registry.register(
-            "salesforce_api_used_ratio",
-            "Share of the org's daily requests that is used",
-            used,
-        );
+        registry.register("salesforce_api_used_ratio", "Share of the org's daily requests that is used", used);
     }
 }
 

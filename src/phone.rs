@@ -210,10 +210,7 @@ impl NumberPlan {
 
 fn parse_region(text: &str) -> Option<Region> {
     let region: Region = text.to_ascii_uppercase().parse().ok()?;
-    PHONE_NUMBER_UTIL
-        .get_supported_regions()
-        .any(|known| known == region)
-        .then_some(region)
+    PHONE_NUMBER_UTIL.get_supported_regions().any(|known| known == region).then_some(region)
 }
 
 fn parse_range(text: &str) -> Option<RangeInclusive<usize>> {

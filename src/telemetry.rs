@@ -54,11 +54,7 @@ pub fn init(level: LevelFilter, format: Format) -> Result<LevelHandle, Telemetry
     let (filter, handle) = reload::Layer::new(targets(level));
     let output: Box<dyn Layer<_> + Send + Sync> = match format {
         Format::Text => text(),
-        Format::Json => Box::new(
-            tracing_subscriber::fmt::layer()
-                .json()
-                .with_writer(|| PlainJson(io::stderr())),
-        ),
+        Format::Json => Box::new(tracing_subscriber::fmt::layer().json().with_writer(|| PlainJson(io::stderr()))),
         Format::Journald => {
             // The journal takes each field by its length and prints unprintable ones as blobs: no value can forge an entry.
             Box::new(tracing_journald::layer().map_err(TelemetryError::Journal)?)
@@ -71,24 +67,16 @@ pub fn init(level: LevelFilter, format: Format) -> Result<LevelHandle, Telemetry
 
 /// Other crates' lines are never finer than WARN, since at DEBUG and TRACE some of them print headers and bodies.
 fn targets(level: LevelFilter) -> Targets {
-    Targets::new()
-        .with_default(level.min(LevelFilter::WARN))
-        .with_target(env!("CARGO_CRATE_NAME"), level)
+    Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(env!("CARGO_CRATE_NAME"), level)
 }
 
 fn text<S>() -> Box<dyn Layer<S> + Send + Sync>
 where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        .fmt_fields(debug_fn(write_field));
+    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).fmt_fields(debug_fn(write_field));
     // At a terminal the default stands, which heeds NO_COLOR.
-    if io::stderr().is_terminal() {
-        Box::new(layer)
-    } else {
-        Box::new(layer.with_ansi(false))
-    }
+    if io::stderr().is_terminal() { Box::new(layer) } else { Box::new(layer.with_ansi(false)) }
 }
 
 /// As the default formatter, which escapes ANSI sequences in messages only and lets line breaks through, but with every
@@ -168,8 +156,7 @@ mod tests {
 
     use super::*;
 
-    const FORGED: &str =
-        "Eve\r\n2026-01-01 ERROR all is lost \u{1b}[31m\u{7}\u{9b}1m \u{202e}txt.exe\u{2028}\0";
+    const FORGED: &str = "Eve\r\n2026-01-01 ERROR all is lost \u{1b}[31m\u{7}\u{9b}1m \u{202e}txt.exe\u{2028}\0";
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -214,9 +201,7 @@ mod tests {
     fn a_callers_name_cannot_forge_a_line_of_json() {
         let lines = Lines::default();
         let writer = lines.clone();
-        let layer = tracing_subscriber::fmt::layer()
-            .json()
-            .with_writer(move || PlainJson(writer.clone()));
+        let layer = tracing_subscriber::fmt::layer().json().with_writer(move || PlainJson(writer.clone()));
         tracing::subscriber::with_default(Registry::default().with(layer), say_it_in_every_way);
         let line: serde_json::Value = serde_json::from_str(&assert_one_plain_line(&lines)).unwrap();
         assert_eq!(line["fields"]["message"], FORGED);

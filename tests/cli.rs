@@ -38,8 +38,7 @@ fn site(more: &str) -> (TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ctibridge.toml");
     let state = folder.path().display();
-    let text =
-        format!("[bridge]\nstate_dir = \"{state}\"\n[http]\nlisten = \"127.0.0.1:1\"\n{more}");
+    let text = format!("[bridge]\nstate_dir = \"{state}\"\n[http]\nlisten = \"127.0.0.1:1\"\n{more}");
     fs::write(&file, text).unwrap();
     let file = file.to_str().unwrap().to_owned();
     (folder, file)
@@ -47,22 +46,11 @@ fn site(more: &str) -> (TempDir, String) {
 
 #[test]
 fn wrong_usage_is_2_and_help_is_0() {
-    for args in [
-        &["nonsense"][..],
-        &[],
-        &["run", "--colour"],
-        &["completions", "cobol"],
-        &["check", "--log", "loud"],
-    ] {
+    for args in [&["nonsense"][..], &[], &["run", "--colour"], &["completions", "cobol"], &["check", "--log", "loud"]] {
         let output = run(args);
         assert_eq!(code(&output), 2, "{args:?}: {}", err(&output));
     }
-    for args in [
-        &["--help"][..],
-        &["--version"],
-        &["help", "journal"],
-        &["journal", "list", "--help"],
-    ] {
+    for args in [&["--help"][..], &["--version"], &["help", "journal"], &["journal", "list", "--help"]] {
         assert_eq!(code(&run(args)), 0, "{args:?}");
     }
 }
@@ -73,38 +61,23 @@ fn the_settings_that_come_along_pass_the_check() {
         let path = entry.unwrap().path();
         let output = run(&["check", "--config", path.to_str().unwrap()]);
         assert_eq!(code(&output), 0, "{}", err(&output));
-        assert!(
-            out(&output).starts_with(&format!("{}: ok", path.display())),
-            "{}",
-            out(&output)
-        );
+        assert!(out(&output).starts_with(&format!("{}: ok", path.display())), "{}", out(&output));
     }
 }
 
 #[test]
 fn wrong_settings_are_78_and_all_told() {
     let (_folder, file) = site("listn = \"x\"\n[pops]\nwhen = \"now\"");
-    for args in [
-        &["check"][..],
-        &["run"],
-        &["login"],
-        &["lookup", "1"],
-        &["journal", "list"],
-        &["agent-token", "101"],
-    ] {
+    for args in [&["check"][..], &["run"], &["login"], &["lookup", "1"], &["journal", "list"], &["agent-token", "101"]]
+    {
         let args = [args, &["--config", &file]].concat();
         let output = run(&args);
         assert_eq!(code(&output), 78, "{args:?}: {}", err(&output));
         let said = err(&output);
-        let problems: Vec<_> = said
-            .lines()
-            .filter(|line| !line.starts_with("warning: "))
-            .collect();
+        let problems: Vec<_> = said.lines().filter(|line| !line.starts_with("warning: ")).collect();
         let expected = [
             format!("{file}:5: http.listn: unknown key; expected `listen`, the nearest known key"),
-            format!(
-                "{file}:7: pops.when: \"now\" is not known; expected \"ring\", \"answer\" or \"manual\""
-            ),
+            format!("{file}:7: pops.when: \"now\" is not known; expected \"ring\", \"answer\" or \"manual\""),
         ];
         assert_eq!(problems, expected);
     }
@@ -114,77 +87,41 @@ fn wrong_settings_are_78_and_all_told() {
 fn a_missing_file_is_78_with_what_to_do() {
     let output = run(&["check", "--config", "/nowhere.toml"]);
     assert_eq!(code(&output), 78);
-    assert!(
-        err(&output).contains("ctibridge config reference"),
-        "{}",
-        err(&output)
-    );
+    assert!(err(&output).contains("ctibridge config reference"), "{}", err(&output));
 }
 
 #[test]
 fn variables_count_and_are_named() {
     let (_folder, file) = site("");
-    let output = command(&["check", "--config", &file])
-        .env("CTIBRIDGE__HTTP__LISTEN", "nowhere")
-        .output()
-        .unwrap();
+    let output = command(&["check", "--config", &file]).env("CTIBRIDGE__HTTP__LISTEN", "nowhere").output().unwrap();
     assert_eq!(code(&output), 78);
-    assert!(
-        err(&output).contains("environment variable CTIBRIDGE__HTTP__LISTEN: http.listen: "),
-        "{}",
-        err(&output)
-    );
+    assert!(err(&output).contains("environment variable CTIBRIDGE__HTTP__LISTEN: http.listen: "), "{}", err(&output));
 }
 
 #[test]
 fn the_reference_is_the_file_and_the_schema_is_json() {
     let reference = out(&run(&["config", "reference"]));
-    assert_eq!(
-        reference,
-        fs::read_to_string("config/ctibridge.toml").unwrap()
-    );
+    assert_eq!(reference, fs::read_to_string("config/ctibridge.toml").unwrap());
     let schema: Json = serde_json::from_str(&out(&run(&["config", "schema"]))).unwrap();
-    assert_eq!(
-        schema["properties"]["salesforce"]["properties"]["api_version"]["default"],
-        "auto"
-    );
-    assert_eq!(
-        schema["properties"]["salesforce"]["properties"]["client_secret_file"]["type"],
-        "string"
-    );
-    assert_eq!(
-        schema["properties"]["feed"]["items"]["oneOf"]
-            .as_array()
-            .unwrap()
-            .len(),
-        8
-    );
+    assert_eq!(schema["properties"]["salesforce"]["properties"]["api_version"]["default"], "auto");
+    assert_eq!(schema["properties"]["salesforce"]["properties"]["client_secret_file"]["type"], "string");
+    assert_eq!(schema["properties"]["feed"]["items"]["oneOf"].as_array().unwrap().len(), 8);
 }
 
 #[test]
 fn completions_and_man_pages_are_printed() {
     for shell in ["bash", "zsh", "fish"] {
-        assert!(
-            out(&run(&["completions", shell])).contains("agent-token"),
-            "{shell}"
-        );
+        assert!(out(&run(&["completions", shell])).contains("agent-token"), "{shell}");
     }
     assert!(out(&run(&["man"])).contains(".TH ctibridge"));
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(
-        code(&run(&["man", "--dir", folder.path().to_str().unwrap()])),
-        0
-    );
+    assert_eq!(code(&run(&["man", "--dir", folder.path().to_str().unwrap()])), 0);
     assert!(folder.path().join("ctibridge-journal-list.1").exists());
 }
 
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
-    let mut child = command(&["config", "reference"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command(&["config", "reference"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!((code(&output), err(&output)), (0, String::new()));
@@ -201,10 +138,7 @@ fn a_token_is_made_without_a_daemon_and_only_its_hash_is_kept() {
     let kept = fs::read_to_string(&path).unwrap();
     assert!(!kept.contains(&token));
     assert_eq!(hash_of(&path, "101").len(), 64);
-    assert_eq!(
-        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 
     let second = run(&["agent-token", "101", "--config", &file]);
     assert_ne!(out(&second).trim(), token);
@@ -218,30 +152,25 @@ fn hash_of(path: &Path, extension: &str) -> String {
 
 #[test]
 fn a_token_is_refused_where_it_would_not_count() {
-    let (_folder, file) = site(&format!(
-        "[[agent]]\nextension = \"101\"\ntoken_sha256 = \"{}\"",
-        "0".repeat(64)
-    ));
-    let output = run(&["agent-token", "101", "--config", &file]);
+    let (folder, file) = site("[agents]\nmatch_user_extension = false");
+    for extension in ["101", "10 1", ""] {
+        let output = run(&["agent-token", extension, "--config", &file]);
+        assert_eq!(code(&output), 1, "{extension}");
+    }
+    fs::write(folder.path().join("agent-tokens.json"), "{").unwrap();
+    let variable = ("CTIBRIDGE__AGENTS__MATCH_USER_EXTENSION", "true");
+    let args = ["agent-token", "101", "--config", &file];
+    let output = command(&args).env(variable.0, variable.1).output().unwrap();
     assert_eq!(code(&output), 1);
-    assert!(
-        err(&output).contains("token_sha256 in the settings"),
-        "{}",
-        err(&output)
-    );
-    let output = run(&["agent-token", "10 1", "--config", &file]);
-    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("damaged"), "{}", err(&output));
 }
 
 #[test]
 fn without_a_daemon_its_commands_say_what_to_do() {
     let (_folder, file) = site("");
-    for args in [
-        &["lookup", "030 231250444"][..],
-        &["journal", "list"],
-        &["journal", "retry", "7"],
-        &["journal", "export"],
-    ] {
+    for args in
+        [&["lookup", "030 231250444"][..], &["journal", "list"], &["journal", "retry", "7"], &["journal", "export"]]
+    {
         let args = [args, &["--config", &file]].concat();
         let output = run(&args);
         assert_eq!(code(&output), 1, "{args:?}");
@@ -260,13 +189,8 @@ fn daemon(status: &'static str, body: &'static str) -> (u16, JoinHandle<String>)
         let (mut stream, _) = listener.accept().unwrap();
         let mut request = vec![0; 4096];
         let length = stream.read(&mut request).unwrap();
-        let head = format!(
-            "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            body.len()
-        );
-        stream
-            .write_all(format!("{head}{body}").as_bytes())
-            .unwrap();
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
         String::from_utf8_lossy(&request[..length]).into_owned()
     });
     (port, asked)
@@ -276,9 +200,7 @@ fn daemon(status: &'static str, body: &'static str) -> (u16, JoinHandle<String>)
 fn ask(status: &'static str, body: &'static str, args: &[&str]) -> (Output, String) {
     let (port, asked) = daemon(status, body);
     let (folder, file) = site("");
-    let text = fs::read_to_string(&file)
-        .unwrap()
-        .replace("127.0.0.1:1\"", &format!("127.0.0.1:{port}\""));
+    let text = fs::read_to_string(&file).unwrap().replace("127.0.0.1:1\"", &format!("127.0.0.1:{port}\""));
     fs::write(&file, text).unwrap();
     fs::write(folder.path().join("admin-token"), "the-admin-token\n").unwrap();
     let output = run(&[args, &["--config", &file]].concat());
@@ -289,61 +211,29 @@ fn ask(status: &'static str, body: &'static str, args: &[&str]) -> (Output, Stri
 fn a_running_daemon_is_asked_with_the_admin_token() {
     let known = r#"{"number":{"e164":"+4930231250444","kind":"e164"},"source":"live","matches":[{"object":"Contact","name":"Eri\u001bka"}]}"#;
     let (output, asked) = ask("200 OK", known, &["lookup", "+49 30 231250444"]);
-    assert!(
-        asked.starts_with("GET /api/v1/lookup?number=%2B49+30+231250444 HTTP/1.1\r\n"),
-        "{asked}"
-    );
-    assert!(
-        asked.contains("authorization: Bearer the-admin-token\r\n"),
-        "{asked}"
-    );
-    assert_eq!(
-        out(&output),
-        "+4930231250444, e164, source: live\nOBJECT   NAME\nContact  Eri\\u{1b}ka\n"
-    );
+    assert!(asked.starts_with("GET /api/v1/lookup?number=%2B49+30+231250444 HTTP/1.1\r\n"), "{asked}");
+    assert!(asked.contains("authorization: Bearer the-admin-token\r\n"), "{asked}");
+    assert_eq!(out(&output), "+4930231250444, e164, source: live\nOBJECT   NAME\nContact  Eri\\u{1b}ka\n");
 
     let (output, asked) = ask("200 OK", r#"{"token":"fresh"}"#, &["agent-token", "101"]);
-    assert!(
-        asked.starts_with("POST /api/v1/agents/101/token "),
-        "{asked}"
-    );
+    assert!(asked.starts_with("POST /api/v1/agents/101/token "), "{asked}");
     assert_eq!(out(&output), "fresh\n");
 
-    let (output, asked) = ask(
-        "200 OK",
-        r#"[{"id":7,"state":"parked","reason":"no"}]"#,
-        &["journal", "list", "--state", "parked"],
-    );
-    assert!(
-        asked.starts_with("GET /api/v1/journal?state=parked&limit=100 "),
-        "{asked}"
-    );
-    assert_eq!(out(&output), "ID  STATE   REASON\n7   parked  no\n");
+    let entries = r#"{"entries":[{"id":"7","state":"parked","call":"hq-1","reason":"no"},{"id":"8","state":"done"}]}"#;
+    let (output, asked) = ask("200 OK", entries, &["journal", "list"]);
+    assert!(asked.starts_with("GET /api/v1/journal "), "{asked}");
+    assert_eq!(out(&output), "ID  STATE   CALL  REASON\n7   parked  hq-1  no\n");
 
     let (_, asked) = ask("204 No Content", "", &["journal", "drop", "../7"]);
-    assert!(
-        asked.starts_with("DELETE /api/v1/journal/..%2F7 "),
-        "{asked}"
-    );
+    assert!(asked.starts_with("DELETE /api/v1/journal/..%2F7 "), "{asked}");
 }
 
 #[test]
 fn what_the_daemon_refuses_is_told() {
-    let (output, _) = ask(
-        "404 Not Found",
-        r#"{"title":"no such entry"}"#,
-        &["journal", "show", "9"],
-    );
-    assert_eq!(
-        (code(&output), err(&output).lines().last().unwrap()),
-        (1, "ctibridge: no such entry (HTTP 404)")
-    );
+    let (output, _) = ask("404 Not Found", r#"{"title":"no such entry"}"#, &["journal", "show", "9"]);
+    assert_eq!((code(&output), err(&output).lines().last().unwrap()), (1, "ctibridge: no such entry (HTTP 404)"));
     let (output, _) = ask("401 Unauthorized", "", &["journal", "list"]);
-    assert!(
-        err(&output).contains("refused the admin token"),
-        "{}",
-        err(&output)
-    );
+    assert!(err(&output).contains("refused the admin token"), "{}", err(&output));
 }
 
 #[test]
@@ -351,11 +241,7 @@ fn login_says_what_to_use_instead() {
     let (_folder, file) = site("");
     let output = run(&["login", "--config", &file]);
     assert_eq!(code(&output), 1);
-    assert!(
-        err(&output).contains("client-credentials"),
-        "{}",
-        err(&output)
-    );
+    assert!(err(&output).contains("client-credentials"), "{}", err(&output));
 }
 
 #[test]

@@ -9,9 +9,8 @@ use ctibridge::calls::record::{AgentPart, CallKey, Direction, Extension, OpenCal
 use ctibridge::calls::step::{PopState, WithdrawReason};
 use ctibridge::directory::answer::{Answer, Exactness, Match, Source};
 use ctibridge::http::{
-    Access, CallView, DirectoryState, Fate, FeedPhase, FeedState, Handles, JournalEntry,
-    JournalHandles, JournalState, JournalTrouble, Note, Proxies, ROUTES, Readiness,
-    SalesforceState, ask, serve,
+    Access, CallView, DirectoryState, Fate, FeedPhase, FeedState, Handles, JournalEntry, JournalHandles, JournalState,
+    JournalTrouble, Note, Proxies, ROUTES, Readiness, SalesforceState, ask, serve,
 };
 use ctibridge::phone::{NumberPlan, PhoneNumber};
 use ctibridge::pops::{AgentStore, Hub, Linker, Pop, Seen, UnknownCaller};
@@ -128,28 +127,21 @@ impl World {
     }
 
     fn pop(&self, unique: &str, state: PopState) {
-        self.hub
-            .pop(card(&call(unique, KNOWN), state, &directory(e164(KNOWN))));
+        self.hub.pop(card(&call(unique, KNOWN), state, &directory(e164(KNOWN))));
     }
 
     fn update(&self, unique: &str, state: PopState) {
-        self.hub
-            .update(card(&call(unique, KNOWN), state, &directory(e164(KNOWN))));
+        self.hub.update(card(&call(unique, KNOWN), state, &directory(e164(KNOWN))));
     }
 
     async fn stream(&self, last_event_id: Option<&str>) -> Events {
-        let mut request = self
-            .request("GET", "/api/v1/agents/101/pops")
-            .bearer_auth(&self.anna);
+        let mut request = self.request("GET", "/api/v1/agents/101/pops").bearer_auth(&self.anna);
         if let Some(id) = last_event_id {
             request = request.header("Last-Event-ID", id);
         }
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
-        let mut events = Events {
-            response,
-            text: String::new(),
-        };
+        let mut events = Events { response, text: String::new() };
         assert!(events.block().await.unwrap().contains("retry:"));
         events
     }
@@ -188,30 +180,17 @@ impl Events {
 }
 
 fn parse(block: &str) -> Event {
-    let fields: BTreeMap<&str, &str> = block
-        .lines()
-        .map(|line| line.split_once(": ").unwrap())
-        .collect();
+    let fields: BTreeMap<&str, &str> = block.lines().map(|line| line.split_once(": ").unwrap()).collect();
     assert_eq!(fields.len(), 3, "{block}");
-    Event {
-        id: fields["id"].into(),
-        name: fields["event"].into(),
-        data: serde_json::from_str(fields["data"]).unwrap(),
-    }
+    Event { id: fields["id"].into(), name: fields["event"].into(), data: serde_json::from_str(fields["data"]).unwrap() }
 }
 
 fn client() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .unwrap();
+        rustls::crypto::ring::default_provider().install_default().unwrap();
     });
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .unwrap()
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap()
 }
 
 fn extension(digits: &str) -> Extension {
@@ -219,21 +198,13 @@ fn extension(digits: &str) -> Extension {
 }
 
 fn e164(number: &str) -> PhoneNumber {
-    PhoneNumber::E164 {
-        e164: number.into(),
-        extension: None,
-    }
+    PhoneNumber::E164 { e164: number.into(), extension: None }
 }
 
 fn linker() -> Linker {
     Linker::new(
         |object, id| format!("https://acme.example/r/{object}/{id}/view"),
-        |number| {
-            format!(
-                "https://acme.example/search?q={}",
-                number.replace('+', "%2B")
-            )
-        },
+        |number| format!("https://acme.example/search?q={}", number.replace('+', "%2B")),
         |number| format!("https://acme.example/new?p={}", number.replace('+', "%2B")),
     )
 }
@@ -256,18 +227,12 @@ fn contact(id: &str, name: &str) -> Match {
 fn directory(number: PhoneNumber) -> Answer {
     let matches = match number.e164() {
         Some(KNOWN) => vec![contact(FIRST_ID, "Erika Muster")],
-        Some(TWICE) => vec![
-            contact(FIRST_ID, "<script>alert(1)</script>"),
-            contact(SECOND_ID, "Eve\r\n\u{1b}[31m\u{202e}\0"),
-        ],
+        Some(TWICE) => {
+            vec![contact(FIRST_ID, "<script>alert(1)</script>"), contact(SECOND_ID, "Eve\r\n\u{1b}[31m\u{202e}\0")]
+        }
         Some(_) | None => return Answer::unknown(number),
     };
-    Answer {
-        number,
-        source: Source::Index,
-        matches,
-        complete: true,
-    }
+    Answer { number, source: Source::Index, matches, complete: true }
 }
 
 fn call(unique: &str, number: &str) -> OpenCall {
@@ -275,21 +240,12 @@ fn call(unique: &str, number: &str) -> OpenCall {
         key: CallKey::new("hq", "pbx1", unique),
         feed: "pbx1".into(),
         direction: Direction::Inbound,
-        party: OutsideParty {
-            number: e164(number),
-            name: Some("ERIKA".into()),
-        },
+        party: OutsideParty { number: e164(number), name: Some("ERIKA".into()) },
         dialed: "+493023125000".into(),
         queue: Some("sales".into()),
         started: Timestamp::UNIX_EPOCH,
         answered: None,
-        agents: vec![AgentPart {
-            extension: extension("101"),
-            rang: true,
-            dialed: false,
-            talk_ms: 0,
-            last_talk: None,
-        }],
+        agents: vec![AgentPart { extension: extension("101"), rang: true, dialed: false, talk_ms: 0, last_talk: None }],
         journey: Vec::new(),
         outside_legs: Vec::new(),
         seen: Timestamp::UNIX_EPOCH,
@@ -298,13 +254,7 @@ fn call(unique: &str, number: &str) -> OpenCall {
 }
 
 fn card(call: &OpenCall, state: PopState, answer: &Answer) -> Pop {
-    let seen = Seen {
-        call,
-        extension: &extension("101"),
-        state,
-        answer,
-        at: Timestamp::UNIX_EPOCH,
-    };
+    let seen = Seen { call, extension: &extension("101"), state, answer, at: Timestamp::UNIX_EPOCH };
     Pop::new(seen, &linker(), UnknownCaller::NewLead)
 }
 
@@ -312,9 +262,7 @@ fn entry() -> JournalEntry {
     JournalEntry {
         id: "7".into(),
         call: "hq-pbx1-7".into(),
-        fate: Fate::Parked {
-            reason: "no such user".into(),
-        },
+        fate: Fate::Parked { reason: "no such user".into() },
         since: Timestamp::UNIX_EPOCH,
         tries: 1,
         record: None,
@@ -324,11 +272,7 @@ fn entry() -> JournalEntry {
 fn journal(notes: &Arc<Mutex<Vec<Note>>>) -> JournalHandles {
     let notes = Arc::clone(notes);
     let known = |id: String| {
-        if id == "7" {
-            Ok(entry())
-        } else {
-            Err(JournalTrouble::NoSuchEntry)
-        }
+        if id == "7" { Ok(entry()) } else { Err(JournalTrouble::NoSuchEntry) }
     };
     JournalHandles {
         list: ask(|()| async { Ok(vec![entry()]) }),
@@ -351,34 +295,16 @@ fn readiness(ready: bool) -> Readiness {
     Readiness {
         ready,
         degraded: vec!["salesforce".into()],
-        feeds: vec![FeedState {
-            name: "pbx1".into(),
-            state: FeedPhase::Up,
-            since,
-        }],
-        salesforce: SalesforceState {
-            state: FeedPhase::Lost,
-            since,
-            reason: None,
-        },
-        journal: JournalState {
-            writable: true,
-            waiting: 0,
-            parked: 0,
-        },
-        directory: DirectoryState {
-            numbers: 2,
-            synced_at: None,
-        },
+        feeds: vec![FeedState { name: "pbx1".into(), state: FeedPhase::Up, since }],
+        salesforce: SalesforceState { state: FeedPhase::Lost, since, reason: None },
+        journal: JournalState { writable: true, waiting: 0, parked: 0 },
+        directory: DirectoryState { numbers: 2, synced_at: None },
     }
 }
 
 async fn detail(response: Response, status: StatusCode) -> String {
     assert_eq!(response.status(), status);
-    assert_eq!(
-        response.headers()["content-type"],
-        "application/problem+json"
-    );
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
     let problem: Value = response.json().await.unwrap();
     assert_eq!(problem["status"], status.as_u16());
     problem["detail"].as_str().unwrap().to_owned()
@@ -392,14 +318,7 @@ fn location(response: &Response) -> &str {
 #[tokio::test]
 async fn health_readiness_and_page_are_for_anyone_and_safe_to_frame_nowhere() {
     let world = World::new().await;
-    for path in [
-        "/",
-        "/page.css",
-        "/page.js",
-        "/healthz",
-        "/readyz",
-        "/api/v1/openapi.json",
-    ] {
+    for path in ["/", "/page.css", "/page.js", "/healthz", "/readyz", "/api/v1/openapi.json"] {
         let response = world.request("GET", path).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         let headers = response.headers();
@@ -412,21 +331,14 @@ async fn health_readiness_and_page_are_for_anyone_and_safe_to_frame_nowhere() {
     let response = world.request("GET", "/readyz").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     let body: Value = response.json().await.unwrap();
-    assert_eq!(
-        body["feeds"][0],
-        json!({"name": "pbx1", "state": "up", "since": "1970-01-01T00:00:00Z"})
-    );
+    assert_eq!(body["feeds"][0], json!({"name": "pbx1", "state": "up", "since": "1970-01-01T00:00:00Z"}));
 }
 
 #[tokio::test]
 async fn what_is_not_there_is_a_problem_that_says_where_to_look() {
     let world = World::new().await;
     let response = world.get("/api/v1/nothing", ADMIN).await;
-    assert!(
-        detail(response, StatusCode::NOT_FOUND)
-            .await
-            .contains("openapi")
-    );
+    assert!(detail(response, StatusCode::NOT_FOUND).await.contains("openapi"));
     let response = world.request("PUT", "/healthz").send().await.unwrap();
     detail(response, StatusCode::METHOD_NOT_ALLOWED).await;
 }
@@ -441,32 +353,15 @@ async fn no_route_lets_in_whom_it_should_not() {
             .replace("{extension}", "101")
             .replace("{id}", "7")
             .replace("{name}", "pbx1");
-        let request = || {
-            world
-                .request(route.method, &path)
-                .header("X-Forwarded-For", "203.0.113.9")
-        };
-        let status =
-            async |request: reqwest::RequestBuilder| request.send().await.unwrap().status();
-        assert_eq!(
-            status(request()).await,
-            StatusCode::UNAUTHORIZED,
-            "no token: {route:?}"
-        );
+        let request = || world.request(route.method, &path).header("X-Forwarded-For", "203.0.113.9");
+        let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status();
+        assert_eq!(status(request()).await, StatusCode::UNAUTHORIZED, "no token: {route:?}");
         for wrong in ["wrong", "", "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMDEifQ."] {
             let wrong = request().bearer_auth(wrong);
-            assert_eq!(
-                status(wrong).await,
-                StatusCode::UNAUTHORIZED,
-                "wrong token: {route:?}"
-            );
+            assert_eq!(status(wrong).await, StatusCode::UNAUTHORIZED, "wrong token: {route:?}");
         }
         let basic = request().basic_auth("101", Some(&world.anna));
-        assert_eq!(
-            status(basic).await,
-            StatusCode::UNAUTHORIZED,
-            "basic: {route:?}"
-        );
+        assert_eq!(status(basic).await, StatusCode::UNAUTHORIZED, "basic: {route:?}");
         let other = status(request().bearer_auth(&world.ben).body("{}")).await;
         let own = status(request().bearer_auth(&world.anna).body("{}")).await;
         let admin = status(request().bearer_auth(ADMIN).body("{}")).await;
@@ -499,14 +394,7 @@ async fn metrics_need_no_token_on_this_machine() {
 #[tokio::test]
 async fn a_call_is_shown_to_its_agent_alone() {
     let world = World::new().await;
-    let calls = async |token: &str| -> Value {
-        world
-            .get("/api/v1/calls", token)
-            .await
-            .json()
-            .await
-            .unwrap()
-    };
+    let calls = async |token: &str| -> Value { world.get("/api/v1/calls", token).await.json().await.unwrap() };
     assert_eq!(calls(&world.ben).await, json!({"calls": []}));
     let shown = calls(&world.anna).await;
     assert_eq!(shown["calls"][0]["call"], "hq-pbx1-1");
@@ -518,24 +406,11 @@ async fn a_call_is_shown_to_its_agent_alone() {
 #[tokio::test]
 async fn a_session_is_a_cookie_that_other_sites_cannot_use() {
     let world = World::with(|handles| handles.public_url = "https://cti.example.com".into()).await;
-    let sign_in = || {
-        world
-            .request("POST", "/session")
-            .json(&json!({"token": world.anna}))
-    };
+    let sign_in = || world.request("POST", "/session").json(&json!({"token": world.anna}));
     let response = sign_in().send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
-    let set = response.headers()["set-cookie"]
-        .to_str()
-        .unwrap()
-        .to_owned();
-    for part in [
-        "ctibridge-hq=",
-        "HttpOnly",
-        "SameSite=Lax",
-        "Secure",
-        "Path=/",
-    ] {
+    let set = response.headers()["set-cookie"].to_str().unwrap().to_owned();
+    for part in ["ctibridge-hq=", "HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
         assert!(set.contains(part), "{set}");
     }
     let session: Value = response.json().await.unwrap();
@@ -543,8 +418,7 @@ async fn a_session_is_a_cookie_that_other_sites_cannot_use() {
     assert_eq!(session["details_key"], world.details_key);
 
     let cookie = set.split(';').next().unwrap().to_owned();
-    let with_cookie =
-        |method: &str, path: &str| world.request(method, path).header("Cookie", &cookie);
+    let with_cookie = |method: &str, path: &str| world.request(method, path).header("Cookie", &cookie);
     let response = with_cookie("GET", "/session").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     let note = || with_cookie("POST", "/api/v1/calls/hq-pbx1-1/notes").body("{}");
@@ -556,20 +430,11 @@ async fn a_session_is_a_cookie_that_other_sites_cannot_use() {
         let response = note().header("Origin", origin).send().await.unwrap();
         assert_eq!(response.status(), status, "{origin}");
     }
-    let response = sign_in()
-        .header("Origin", "https://evil.example")
-        .send()
-        .await
-        .unwrap();
+    let response = sign_in().header("Origin", "https://evil.example").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
     let response = with_cookie("DELETE", "/session").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
-    assert!(
-        response.headers()["set-cookie"]
-            .to_str()
-            .unwrap()
-            .contains("Max-Age=0")
-    );
+    assert!(response.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
 }
 
 #[tokio::test]
@@ -578,48 +443,26 @@ async fn a_session_is_for_agents_and_takes_the_token_in_any_usual_way() {
     let post = || world.request("POST", "/session");
     let form = post().form(&[("token", &world.anna)]).send().await.unwrap();
     let bearer = post().bearer_auth(&world.anna).send().await.unwrap();
-    assert_eq!(
-        (form.status(), bearer.status()),
-        (StatusCode::OK, StatusCode::OK)
-    );
-    assert!(
-        !bearer.headers()["set-cookie"]
-            .to_str()
-            .unwrap()
-            .contains("Secure")
-    );
+    assert_eq!((form.status(), bearer.status()), (StatusCode::OK, StatusCode::OK));
+    assert!(!bearer.headers()["set-cookie"].to_str().unwrap().contains("Secure"));
     let admin = post().bearer_auth(ADMIN).send().await.unwrap();
     assert_eq!(admin.status(), StatusCode::FORBIDDEN);
     let cookie = "ctibridge-hq=dGhlIG9wZXJhdG9yJ3MgdG9rZW4";
-    let admin = world
-        .request("GET", "/api/v1/journal")
-        .header("Cookie", cookie);
-    assert_eq!(
-        admin.send().await.unwrap().status(),
-        StatusCode::UNAUTHORIZED
-    );
+    let admin = world.request("GET", "/api/v1/journal").header("Cookie", cookie);
+    assert_eq!(admin.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
 async fn a_number_is_looked_up_in_any_spelling() {
     let world = World::new().await;
-    for query in [
-        "+4930231250444",
-        "%2B4930231250444",
-        "030231250444",
-        "030%20231250444&region=DE",
-    ] {
-        let response = world
-            .get(&format!("/api/v1/lookup?number={query}"), &world.anna)
-            .await;
+    for query in ["+4930231250444", "%2B4930231250444", "030231250444", "030%20231250444&region=DE"] {
+        let response = world.get(&format!("/api/v1/lookup?number={query}"), &world.anna).await;
         let found: Value = response.json().await.unwrap();
         assert_eq!(found["number"]["e164"], KNOWN, "{query}");
         assert_eq!(found["matches"][0]["id"], FIRST_ID);
         assert_eq!(found["source"], "index");
     }
-    let response = world
-        .get("/api/v1/lookup?number=030231250666", &world.anna)
-        .await;
+    let response = world.get("/api/v1/lookup?number=030231250666", &world.anna).await;
     let found: Value = response.json().await.unwrap();
     assert_eq!(
         found,
@@ -631,16 +474,8 @@ async fn a_number_is_looked_up_in_any_spelling() {
 #[tokio::test]
 async fn a_question_without_a_number_is_refused() {
     let world = World::new().await;
-    for query in [
-        "",
-        "?number=",
-        "?number=%20",
-        "?number=1&region=Germany",
-        "?number=1&number=2",
-    ] {
-        let response = world
-            .get(&format!("/api/v1/lookup{query}"), &world.anna)
-            .await;
+    for query in ["", "?number=", "?number=%20", "?number=1&region=Germany", "?number=1&number=2"] {
+        let response = world.get(&format!("/api/v1/lookup{query}"), &world.anna).await;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{query}");
     }
     let explain = "/api/v1/lookup?number=030231250666&explain=true";
@@ -658,10 +493,7 @@ async fn details_lead_to_the_record() {
     };
     let record = format!("https://acme.example/r/Contact/{FIRST_ID}/view");
     assert_eq!(location(&details("number=+4930231250444").await), record);
-    assert_eq!(
-        location(&details("object=Contact&id=003xx000004TmiQ").await),
-        record
-    );
+    assert_eq!(location(&details("object=Contact&id=003xx000004TmiQ").await), record);
     let new_lead = "https://acme.example/new?p=%2B4930231250666";
     assert_eq!(location(&details("number=030231250666").await), new_lead);
     world.unknown.send_replace(UnknownCaller::Search);
@@ -669,30 +501,15 @@ async fn details_lead_to_the_record() {
     assert_eq!(location(&details("number=030231250666").await), search);
     world.unknown.send_replace(UnknownCaller::None);
     for nobody in ["number=030231250666", "number=anonymous", "number=junk"] {
-        assert_eq!(
-            details(nobody).await.status(),
-            StatusCode::NOT_FOUND,
-            "{nobody}"
-        );
+        assert_eq!(details(nobody).await.status(), StatusCode::NOT_FOUND, "{nobody}");
     }
-    for wrong in [
-        "object=Contact",
-        "id=1",
-        "object=Contact&id=../x",
-        "object=//evil.example&id=003xx000004TmiQ",
-        "number=",
-    ] {
-        assert_eq!(
-            details(wrong).await.status(),
-            StatusCode::BAD_REQUEST,
-            "{wrong}"
-        );
+    for wrong in
+        ["object=Contact", "id=1", "object=Contact&id=../x", "object=//evil.example&id=003xx000004TmiQ", "number="]
+    {
+        assert_eq!(details(wrong).await.status(), StatusCode::BAD_REQUEST, "{wrong}");
     }
     let wrong_key = world.request("GET", "/details?number=030231250444&k=wrong");
-    assert_eq!(
-        wrong_key.send().await.unwrap().status(),
-        StatusCode::UNAUTHORIZED
-    );
+    assert_eq!(wrong_key.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
@@ -701,9 +518,7 @@ async fn several_records_are_a_page_on_which_names_are_text() {
     let response = world.get("/details?number=030231250555", &world.anna).await;
     assert_eq!(response.status(), StatusCode::OK);
     let page = response.text().await.unwrap();
-    assert!(
-        page.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && page.contains("ACME &amp; Sons")
-    );
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && page.contains("ACME &amp; Sons"));
     assert!(page.contains(SECOND_ID) && !page.contains("<script"));
     assert!(!page.contains(['\0', '\u{1b}', '\u{202e}', '\r']));
 }
@@ -712,44 +527,23 @@ async fn several_records_are_a_page_on_which_names_are_text() {
 async fn a_stream_carries_pops_and_goes_on_where_it_broke_off() {
     let world = World::new().await;
     let mut stream = world.stream(None).await;
-    assert_eq!(
-        stream.response.headers()["content-type"],
-        "text/event-stream"
-    );
+    assert_eq!(stream.response.headers()["content-type"], "text/event-stream");
     assert_eq!(stream.response.headers()["cache-control"], "no-store");
     assert_eq!(stream.response.headers()["x-accel-buffering"], "no");
     world.pop("1", PopState::Ringing);
     let first = stream.next().await.unwrap();
-    assert_eq!(
-        (first.name.as_str(), &first.data["call"]),
-        ("pop", &json!("hq-pbx1-1"))
-    );
+    assert_eq!((first.name.as_str(), &first.data["call"]), ("pop", &json!("hq-pbx1-1")));
     drop(stream);
 
     world.update("1", PopState::Answered);
     world.pop("2", PopState::Ringing);
     let second = CallKey::new("hq", "pbx1", "2");
-    world.hub.withdraw(
-        &second,
-        &extension("101"),
-        WithdrawReason::AnsweredElsewhere,
-    );
+    world.hub.withdraw(&second, &extension("101"), WithdrawReason::AnsweredElsewhere);
     let mut stream = world.stream(Some(&first.id)).await;
-    let missed = [
-        stream.next().await,
-        stream.next().await,
-        stream.next().await,
-    ]
-    .map(Option::unwrap);
-    assert_eq!(
-        missed.each_ref().map(|event| event.name.as_str()),
-        ["update", "pop", "withdraw"]
-    );
+    let missed = [stream.next().await, stream.next().await, stream.next().await].map(Option::unwrap);
+    assert_eq!(missed.each_ref().map(|event| event.name.as_str()), ["update", "pop", "withdraw"]);
     assert_eq!(missed[0].data["state"], "answered");
-    assert_eq!(
-        missed[2].data,
-        json!({"call": "hq-pbx1-2", "extension": "101", "reason": "answered-elsewhere"})
-    );
+    assert_eq!(missed[2].data, json!({"call": "hq-pbx1-2", "extension": "101", "reason": "answered-elsewhere"}));
 }
 
 #[tokio::test]
@@ -779,17 +573,12 @@ async fn hostile_names_stay_within_their_event() {
     let mut hostile = call("1", TWICE);
     hostile.party.name = Some("x\r\n\nevent: pop\ndata: {}\0\u{1b}[2J\u{202e}<script>".into());
     hostile.dialed = "1".repeat(10_000);
-    world
-        .hub
-        .pop(card(&hostile, PopState::Ringing, &directory(e164(TWICE))));
+    world.hub.pop(card(&hostile, PopState::Ringing, &directory(e164(TWICE))));
     let raw = stream.block().await.unwrap();
     let control = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
     assert!(!raw.contains(control) && raw.len() < 2000, "{raw:?}");
     let event = parse(&raw);
-    assert_eq!(
-        event.data["caller"]["name"],
-        "x   event: pop data: {}<script>"
-    );
+    assert_eq!(event.data["caller"]["name"], "x   event: pop data: {}<script>");
     assert_eq!(event.data["matches"][1]["name"], "Eve");
 }
 
@@ -799,10 +588,8 @@ async fn a_reader_who_stops_reading_is_told_of_the_gap() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut slow = socket.connect(world.address).await.unwrap();
-    let head = format!(
-        "GET /api/v1/agents/101/pops HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n",
-        world.anna
-    );
+    let head =
+        format!("GET /api/v1/agents/101/pops HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", world.anna);
     slow.write_all(head.as_bytes()).await.unwrap();
     let mut large = directory(e164(TWICE));
     large.matches = vec![contact(FIRST_ID, &"n".repeat(200)); 40];
@@ -815,26 +602,16 @@ async fn a_reader_who_stops_reading_is_told_of_the_gap() {
 
     let (mut read, mut chunk) = (Vec::new(), vec![0; 64 * 1024]);
     loop {
-        let length = timeout(CEILING, slow.read(&mut chunk))
-            .await
-            .unwrap()
-            .unwrap();
+        let length = timeout(CEILING, slow.read(&mut chunk)).await.unwrap().unwrap();
         assert_ne!(length, 0);
         let new = read.len().saturating_sub(16);
         read.extend_from_slice(&chunk[..length]);
-        if read[new..]
-            .windows(10)
-            .any(|window| window == b"\"answered\"")
-        {
+        if read[new..].windows(10).any(|window| window == b"\"answered\"") {
             break;
         }
     }
     let text = String::from_utf8_lossy(&read);
-    assert!(
-        text.contains("event: gap\n"),
-        "{} octets without a gap",
-        text.len()
-    );
+    assert!(text.contains("event: gap\n"), "{} octets without a gap", text.len());
     assert!(text.matches("event: update").count() < 1500);
 }
 
@@ -842,9 +619,7 @@ async fn a_reader_who_stops_reading_is_told_of_the_gap() {
 async fn a_new_token_ends_the_old_one_and_its_streams() {
     let world = World::new().await;
     let mut stream = world.stream(None).await;
-    let make = world
-        .request("POST", "/api/v1/agents/101/token")
-        .bearer_auth(ADMIN);
+    let make = world.request("POST", "/api/v1/agents/101/token").bearer_auth(ADMIN);
     let made = make.send().await.unwrap();
     assert_eq!(made.status(), StatusCode::CREATED);
     let made: Value = made.json().await.unwrap();
@@ -883,13 +658,10 @@ async fn an_agent_has_a_limited_number_of_streams() {
 async fn notes_are_kept_and_the_chosen_record_comes_first() {
     let world = World::new().await;
     let both = directory(e164(TWICE));
-    world
-        .hub
-        .pop(card(&call("1", TWICE), PopState::Answered, &both));
+    world.hub.pop(card(&call("1", TWICE), PopState::Answered, &both));
     let mut stream = world.stream(None).await;
     stream.next().await.unwrap();
-    let body =
-        json!({"disposition": " Call\nback ", "notes": "a\r\n\u{1b}b\0", "record_id": SECOND_ID});
+    let body = json!({"disposition": " Call\nback ", "notes": "a\r\n\u{1b}b\0", "record_id": SECOND_ID});
     let response = world.post_notes(&world.anna, body.to_string()).await;
     assert_eq!(response.status(), StatusCode::OK);
     let note = world.notes.lock().unwrap().pop().unwrap();
@@ -898,10 +670,7 @@ async fn notes_are_kept_and_the_chosen_record_comes_first() {
     assert_eq!(note.by, Some(extension("101")));
     let update = stream.next().await.unwrap();
     assert_eq!(update.name, "update");
-    assert_eq!(
-        (&update.data["chosen"], &update.data["matches"][0]["id"]),
-        (&json!(SECOND_ID), &json!(SECOND_ID))
-    );
+    assert_eq!((&update.data["chosen"], &update.data["matches"][0]["id"]), (&json!(SECOND_ID), &json!(SECOND_ID)));
 }
 
 #[tokio::test]
@@ -910,43 +679,23 @@ async fn notes_that_cannot_be_are_refused_with_a_reason() {
     for (body, status) in [
         ("junk".to_owned(), StatusCode::BAD_REQUEST),
         (json!({"note": "x"}).to_string(), StatusCode::BAD_REQUEST),
-        (
-            json!({"record_id": "x'"}).to_string(),
-            StatusCode::BAD_REQUEST,
-        ),
-        (
-            json!({"notes": "n".repeat(8193)}).to_string(),
-            StatusCode::PAYLOAD_TOO_LARGE,
-        ),
-        (
-            json!({"disposition": "d".repeat(256)}).to_string(),
-            StatusCode::PAYLOAD_TOO_LARGE,
-        ),
+        (json!({"record_id": "x'"}).to_string(), StatusCode::BAD_REQUEST),
+        (json!({"notes": "n".repeat(8193)}).to_string(), StatusCode::PAYLOAD_TOO_LARGE),
+        (json!({"disposition": "d".repeat(256)}).to_string(), StatusCode::PAYLOAD_TOO_LARGE),
         ("n".repeat(65 * 1024), StatusCode::PAYLOAD_TOO_LARGE),
         ("n".repeat(1024 * 1024), StatusCode::PAYLOAD_TOO_LARGE),
     ] {
         detail(world.post_notes(&world.anna, body).await, status).await;
     }
-    let unknown = world
-        .request("POST", "/api/v1/calls/hq-pbx1-2/notes")
-        .bearer_auth(&world.anna);
-    detail(
-        unknown.body("{}").send().await.unwrap(),
-        StatusCode::NOT_FOUND,
-    )
-    .await;
+    let unknown = world.request("POST", "/api/v1/calls/hq-pbx1-2/notes").bearer_auth(&world.anna);
+    detail(unknown.body("{}").send().await.unwrap(), StatusCode::NOT_FOUND).await;
     assert!(world.notes.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn the_journal_is_listed_retried_and_dropped() {
     let world = World::new().await;
-    let list: Value = world
-        .get("/api/v1/journal", ADMIN)
-        .await
-        .json()
-        .await
-        .unwrap();
+    let list: Value = world.get("/api/v1/journal", ADMIN).await.json().await.unwrap();
     assert_eq!(
         list["entries"][0],
         json!({"id": "7", "call": "hq-pbx1-7", "state": "parked", "reason": "no such user", "since": "1970-01-01T00:00:00Z", "tries": 1})
@@ -957,12 +706,7 @@ async fn the_journal_is_listed_retried_and_dropped() {
         ("POST", "/api/v1/journal/7/retry", StatusCode::ACCEPTED),
         ("DELETE", "/api/v1/journal/7", StatusCode::NO_CONTENT),
     ] {
-        let response = world
-            .request(method, path)
-            .bearer_auth(ADMIN)
-            .send()
-            .await
-            .unwrap();
+        let response = world.request(method, path).bearer_auth(ADMIN).send().await.unwrap();
         assert_eq!(response.status(), status, "{method} {path}");
     }
 }
@@ -972,11 +716,7 @@ async fn whoever_guesses_tokens_is_slowed_down_and_agents_are_not() {
     let world = World::new().await;
     let attempt = async |token: &str| {
         let request = world.request("GET", "/api/v1/calls").bearer_auth(token);
-        request
-            .header("X-Real-IP", "203.0.113.9")
-            .send()
-            .await
-            .unwrap()
+        request.header("X-Real-IP", "203.0.113.9").send().await.unwrap()
     };
     let mut answers = Vec::new();
     for guess in 0..100 {
@@ -988,11 +728,7 @@ async fn whoever_guesses_tokens_is_slowed_down_and_agents_are_not() {
     assert!(response.headers().contains_key("retry-after"));
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(attempt(&world.anna).await.status(), StatusCode::OK);
-    assert_eq!(
-        world.get("/api/v1/calls", ADMIN).await.status(),
-        StatusCode::OK,
-        "this machine"
-    );
+    assert_eq!(world.get("/api/v1/calls", ADMIN).await.status(), StatusCode::OK, "this machine");
 }
 
 #[tokio::test]
@@ -1009,11 +745,7 @@ async fn slow_requests_are_cut_off_and_hold_up_nobody() {
     let began = Instant::now();
     let response = world.request("GET", "/healthz").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
-    assert!(
-        began.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     for socket in &mut slow {
         let mut answer = Vec::new();
         let closed = timeout(CEILING, socket.read_to_end(&mut answer)).await;

@@ -33,10 +33,7 @@ struct Site {
 
 impl Site {
     fn new(text: &str) -> Self {
-        let site = Self {
-            folder: tempfile::tempdir().unwrap(),
-            environment: Environment::default(),
-        };
+        let site = Self { folder: tempfile::tempdir().unwrap(), environment: Environment::default() };
         site.file("ctibridge.toml", text);
         site
     }
@@ -61,26 +58,17 @@ impl Site {
     }
 
     fn settings(&self) -> Settings {
-        self.load()
-            .unwrap_or_else(|problems| panic!("{problems}"))
-            .0
+        self.load().unwrap_or_else(|problems| panic!("{problems}")).0
     }
 
     fn warnings(&self) -> Vec<String> {
         let (_, warnings) = self.load().unwrap_or_else(|problems| panic!("{problems}"));
-        warnings
-            .iter()
-            .map(|warning| self.short(&warning.to_string()))
-            .collect()
+        warnings.iter().map(|warning| self.short(&warning.to_string())).collect()
     }
 
     fn problems(&self) -> Vec<String> {
         let problems = self.load().expect_err("the settings should be wrong");
-        problems
-            .to_string()
-            .lines()
-            .map(|line| self.short(line))
-            .collect()
+        problems.to_string().lines().map(|line| self.short(line)).collect()
     }
 
     /// Without the folder, whose name is random.
@@ -96,43 +84,26 @@ fn the_reference_holds_every_key_of_the_schema_with_a_comment() {
         for name in own_keys(section.0, section.1) {
             let key = name.rsplit('.').next().unwrap();
             let found = lines.iter().enumerate().any(|(at, line)| {
-                let code = line
-                    .strip_prefix('#')
-                    .filter(|rest| !rest.starts_with(' '))
-                    .unwrap_or(line);
+                let code = line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line);
                 let is_it = code.starts_with(&format!("{key} ="))
                     || code == format!("[{name}]")
                     || code == format!("[[{name}]]");
-                is_it
-                    && lines[..at]
-                        .iter()
-                        .rev()
-                        .find(|line| !line.is_empty())
-                        .unwrap()
-                        .starts_with("# ")
+                is_it && lines[..at].iter().rev().find(|line| !line.is_empty()).unwrap().starts_with("# ")
             });
-            assert!(
-                found,
-                "{name} is not in the reference with a comment above it"
-            );
+            assert!(found, "{name} is not in the reference with a comment above it");
         }
     }
 }
 
 /// The dotted keys of a section less other spellings of them.
 fn own_keys(path: &str, schema: &Json) -> Vec<String> {
-    let kinds = schema
-        .pointer("/items/oneOf")
-        .and_then(Json::as_array)
-        .cloned();
+    let kinds = schema.pointer("/items/oneOf").and_then(Json::as_array).cloned();
     let tables = kinds.unwrap_or_else(|| vec![schema.get("items").unwrap_or(schema).clone()]);
     let mut keys = Vec::new();
     for table in &tables {
         for (name, key) in table["properties"].as_object().into_iter().flatten() {
             let description = key["description"].as_str().unwrap_or_default();
-            if description.starts_with("A file that holds `")
-                || description.starts_with("The same as `")
-            {
+            if description.starts_with("A file that holds `") || description.starts_with("The same as `") {
                 continue;
             }
             keys.push(format!("{path}.{name}"));
@@ -146,27 +117,16 @@ fn own_keys(path: &str, schema: &Json) -> Vec<String> {
 fn the_reference_is_valid_as_it_stands_and_with_its_examples() {
     let (settings, warnings) = Settings::from_toml(REFERENCE).unwrap();
     assert_eq!(settings.bridge.default_region, "US");
-    assert!(
-        warnings
-            .iter()
-            .all(|warning| !warning.text.contains("not built")),
-        "{warnings:?}"
-    );
+    assert!(warnings.iter().all(|warning| !warning.text.contains("not built")), "{warnings:?}");
 
     let uncommented: Vec<&str> = REFERENCE
         .lines()
-        .map(|line| {
-            line.strip_prefix('#')
-                .filter(|rest| !rest.starts_with(' '))
-                .unwrap_or(line)
-        })
+        .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
         .collect();
     let (settings, warnings) = Settings::from_toml(&uncommented.join("\n")).unwrap();
     assert_eq!(settings.feeds.len(), 1);
     assert_eq!(settings.agent_list.len(), 1);
-    let not_started = warnings
-        .iter()
-        .filter(|warning| warning.text.contains("not started"));
+    let not_started = warnings.iter().filter(|warning| warning.text.contains("not started"));
     assert_eq!(not_started.count(), 7);
 }
 
@@ -185,8 +145,14 @@ fn later_layers_win_and_keys_of_other_layers_stay() {
     let site = Site::new(&format!(
         "[bridge]\nname = 'file'\noutside_prefix = '9'\nignore_numbers = ['+49*', '+43*']\n{FEED}{ORG}"
     ));
-    site.file("conf.d/20-b.toml", "[bridge]\nname = 'b'\n[[feed]]\nname = 'pbx1'\napp = 'b'\n[[feed]]\nname = 'pbx0'\nkind = 'hep'\nlisten = []");
-    site.file("conf.d/10-a.toml", "[bridge]\nname = 'a'\nignore_numbers = ['+1*']\n[[feed]]\nname = 'pbx1'\napp = 'a'\nusername = 'anna'");
+    site.file(
+        "conf.d/20-b.toml",
+        "[bridge]\nname = 'b'\n[[feed]]\nname = 'pbx1'\napp = 'b'\n[[feed]]\nname = 'pbx0'\nkind = 'hep'\nlisten = []",
+    );
+    site.file(
+        "conf.d/10-a.toml",
+        "[bridge]\nname = 'a'\nignore_numbers = ['+1*']\n[[feed]]\nname = 'pbx1'\napp = 'a'\nusername = 'anna'",
+    );
     site.file("conf.d/30-no.toml.bak", "nonsense");
     let site = site
         .variable("CTIBRIDGE__BRIDGE__OUTSIDE_PREFIX", "00123")
@@ -213,31 +179,15 @@ fn later_layers_win_and_keys_of_other_layers_stay() {
 
 #[test]
 fn agents_merge_by_extension_in_the_order_of_the_file() {
-    let site = Site::new(
-        "[[agent]]\nextension = '102'\nname = 'Ben'\n[[agent]]\nextension = '101'\nname = 'Anna'",
-    );
-    site.file(
-        "conf.d/a.toml",
-        "[[agent]]\nextension = '101'\nsalesforce_user = 'anna@acme.example'",
-    );
-    let settings = site
-        .variable("CTIBRIDGE__AGENT__102__NAME", "Benno")
-        .settings();
+    let site = Site::new("[[agent]]\nextension = '102'\nname = 'Ben'\n[[agent]]\nextension = '101'\nname = 'Anna'");
+    site.file("conf.d/a.toml", "[[agent]]\nextension = '101'\nsalesforce_user = 'anna@acme.example'");
+    let settings = site.variable("CTIBRIDGE__AGENT__102__NAME", "Benno").settings();
     let agents: Vec<_> = settings
         .agent_list
         .iter()
-        .map(|agent| {
-            (
-                agent.extension.as_str(),
-                agent.name.as_str(),
-                agent.salesforce_user.as_str(),
-            )
-        })
+        .map(|agent| (agent.extension.as_str(), agent.name.as_str(), agent.salesforce_user.as_str()))
         .collect();
-    assert_eq!(
-        agents,
-        [("102", "Benno", ""), ("101", "Anna", "anna@acme.example")]
-    );
+    assert_eq!(agents, [("102", "Benno", ""), ("101", "Anna", "anna@acme.example")]);
 }
 
 #[test]
@@ -265,35 +215,21 @@ fn the_words_of_1stream_are_understood() {
 
 #[test]
 fn a_secret_file_is_looked_for_among_the_credentials_first() {
-    let org = ORG.replace(
-        "client_secret = \"sf-secret-Qy72\"",
-        "client_secret_file = 'sf'",
-    );
+    let org = ORG.replace("client_secret = \"sf-secret-Qy72\"", "client_secret_file = 'sf'");
     let mut site = Site::new(&org);
     site.file("sf", "beside\r\n");
     assert_eq!(site.settings().salesforce.client_secret.expose(), "beside");
     let credential = site.file("credentials/sf", "credential");
     fs::set_permissions(&credential, fs::Permissions::from_mode(0o440)).unwrap();
     site.environment.credentials = Some(site.folder.path().join("credentials"));
-    assert_eq!(
-        site.settings().salesforce.client_secret.expose(),
-        "credential"
-    );
-    assert!(
-        !site
-            .warnings()
-            .iter()
-            .any(|warning| warning.contains("chmod"))
-    );
+    assert_eq!(site.settings().salesforce.client_secret.expose(), "credential");
+    assert!(!site.warnings().iter().any(|warning| warning.contains("chmod")));
 }
 
 #[test]
 fn a_later_layer_may_spell_a_key_otherwise() {
     let site = Site::new(ORG);
-    site.file(
-        "conf.d/secret.toml",
-        "[salesforce]\napi_private_key_file = 'other'",
-    );
+    site.file("conf.d/secret.toml", "[salesforce]\napi_private_key_file = 'other'");
     site.file("other", "other");
     assert_eq!(site.settings().salesforce.client_secret.expose(), "other");
 }
@@ -306,15 +242,11 @@ fn files_that_others_may_read_are_warned_of() {
     let main = site.folder.path().join("ctibridge.toml");
     fs::set_permissions(&main, fs::Permissions::from_mode(0o644)).unwrap();
     let warnings = site.warnings();
-    let expected = "ctibridge.toml:7: http.admin_token_file: token may be read by others than its owner; do: chmod 600 token";
+    let expected =
+        "ctibridge.toml:7: http.admin_token_file: token may be read by others than its owner; do: chmod 600 token";
+    assert!(warnings.iter().any(|warning| warning == expected), "{warnings:#?}");
     assert!(
-        warnings.iter().any(|warning| warning == expected),
-        "{warnings:#?}"
-    );
-    assert!(
-        warnings
-            .iter()
-            .any(|warning| warning.contains("holds secrets and may be read by everyone")),
+        warnings.iter().any(|warning| warning.contains("holds secrets and may be read by everyone")),
         "{warnings:#?}"
     );
 }
@@ -322,10 +254,7 @@ fn files_that_others_may_read_are_warned_of() {
 #[test]
 fn state_dir_is_systemds_unless_it_is_said() {
     let mut site = Site::new("");
-    assert_eq!(
-        site.settings().bridge.state_dir(),
-        Path::new("/var/lib/ctibridge")
-    );
+    assert_eq!(site.settings().bridge.state_dir(), Path::new("/var/lib/ctibridge"));
     site.environment.state = Some("/run/state".to_owned());
     assert_eq!(site.settings().bridge.state_dir(), Path::new("/run/state"));
     site.file("ctibridge.toml", "[bridge]\nstate_dir = '/srv'");
@@ -338,49 +267,161 @@ fn each_mistake_is_told_where_it_is() {
     let org = "[salesforce]\nendpoint = \"https://acme.my.salesforce.com\"\nclient_id = \"k\"\nclient_secret = \"s\"\n";
     let feed = FEED.trim_start();
     let table: &[(String, &str)] = &[
-        ("[bridge]\nnam = 'x'".into(), "ctibridge.toml:2: bridge.nam: unknown key; expected `name`, the nearest known key"),
-        ("[bridge]\nregion = 'DE'".into(), "ctibridge.toml:2: bridge.region: unknown key; expected `default_region`, the nearest known key"),
+        (
+            "[bridge]\nnam = 'x'".into(),
+            "ctibridge.toml:2: bridge.nam: unknown key; expected `name`, the nearest known key",
+        ),
+        (
+            "[bridge]\nregion = 'DE'".into(),
+            "ctibridge.toml:2: bridge.region: unknown key; expected `default_region`, the nearest known key",
+        ),
         ("[htpp]".into(), "ctibridge.toml:1: htpp: unknown key; expected `http`, the nearest known key"),
         ("[http]\nclient_id = 'x'".into(), "ctibridge.toml:2: http.client_id: unknown key; expected in [salesforce]"),
-        ("[salesforce]\napi_kye = 'x'".into(), "ctibridge.toml:2: salesforce.api_kye: unknown key; expected `api_key`, the nearest known key"),
+        (
+            "[salesforce]\napi_kye = 'x'".into(),
+            "ctibridge.toml:2: salesforce.api_kye: unknown key; expected `api_key`, the nearest known key",
+        ),
         ("bridge = 'x'".into(), "ctibridge.toml:1: bridge: is a text; expected a table"),
         ("[bridge]\nname = 7".into(), "ctibridge.toml:2: bridge.name: is a whole number; expected text in quotes"),
         ("[pops]\noutbound = 'yes'".into(), "ctibridge.toml:2: pops.outbound: is a text; expected true or false"),
-        ("[pops]\nwhen = 'rings'".into(), "ctibridge.toml:2: pops.when: \"rings\" is not known; expected \"ring\", \"answer\" or \"manual\""),
-        ("[directory]\nobjects = 'Lead'".into(), "ctibridge.toml:2: directory.objects: is a text; expected a list, each of it text in quotes"),
-        ("[directory]\nobjects = ['Leed']".into(), "ctibridge.toml:2: directory.objects: \"Leed\" is not searched; expected \"Contact\", \"Lead\" or \"Account\""),
-        ("[directory]\ndeadline = '800'".into(), "ctibridge.toml:2: directory.deadline: is no duration; expected a number and its unit, such as \"800ms\", \"2s\" or \"11m\""),
+        (
+            "[pops]\nwhen = 'rings'".into(),
+            "ctibridge.toml:2: pops.when: \"rings\" is not known; expected \"ring\", \"answer\" or \"manual\"",
+        ),
+        (
+            "[directory]\nobjects = 'Lead'".into(),
+            "ctibridge.toml:2: directory.objects: is a text; expected a list, each of it text in quotes",
+        ),
+        (
+            "[directory]\nobjects = ['Leed']".into(),
+            "ctibridge.toml:2: directory.objects: \"Leed\" is not searched; expected \"Contact\", \"Lead\" or \"Account\"",
+        ),
+        (
+            "[directory]\ndeadline = '800'".into(),
+            "ctibridge.toml:2: directory.deadline: is no duration; expected a number and its unit, such as \"800ms\", \"2s\" or \"11m\"",
+        ),
         ("[directory]\ndeadline = '1h'".into(), "ctibridge.toml:2: directory.deadline: is 1h; expected 50ms to 10s"),
-        ("[[directory.object]]\nname = 'Asset__c'\nname_field = 'Name'".into(), "ctibridge.toml:1: directory.object[].phone_fields: is not set; expected a value for it"),
-        ("[bridge]\ndefault_region = 'XX'".into(), "ctibridge.toml:2: bridge.default_region: `XX` is no region; expected two letters of ISO 3166-1, such as US or DE"),
-        ("[bridge]\nextension_digits = '6-2'".into(), "ctibridge.toml:2: bridge.extension_digits: `6-2` is no range of digits; expected two numbers from 1 to 9, such as 2-6"),
-        ("[bridge]\nname = 'head quarters'".into(), "ctibridge.toml:2: bridge.name: is no name; expected 1 to 20 letters, digits, - and _"),
-        ("[bridge]\nignore_numbers = ['030555*']".into(), "ctibridge.toml:2: bridge.ignore_numbers: \"030555*\" is no number; expected + and digits, or an extension, with * at the end for all that begin so"),
-        ("[http]\nlisten = 'everywhere'".into(), "ctibridge.toml:2: http.listen: is no address and port; expected an address and port such as \"127.0.0.1:8460\""),
-        ("[http]\ntrusted_proxies = ['10.0.0.0/33']".into(), "ctibridge.toml:2: http.trusted_proxies: \"10.0.0.0/33\" is no address; expected addresses or networks, such as \"10.0.0.0/8\""),
-        ("[salesforce]\nclient_id = 'a'\napi_key = 'b'".into(), "ctibridge.toml:2: salesforce.client_id: is the same key as `api_key`, which is set, too; expected one of the two"),
-        ("[salesforce]\npassword = 'a'\npassword_file = 'b'".into(), "ctibridge.toml:3: salesforce.password_file: is the same key as `password`, which is set, too; expected one of the two"),
-        ("[salesforce]\npassword_file = 'b'".into(), "ctibridge.toml:2: salesforce.password_file: cannot be found at b: No such file or directory (os error 2); expected a readable file that holds the secret"),
-        (format!("{org}insecure = false\ntoken_url = 'http://login.example'"), "ctibridge.toml:6: salesforce.token_url: would send secrets and callers in plain text to another machine; expected https://, or `insecure = true` in [salesforce]"),
-        (format!("{org}flow = 'jwt-bearer'"), "ctibridge.toml:5: salesforce.flow: jwt-bearer is not built yet, so that no login is possible; expected \"client-credentials\" or \"password\""),
-        (format!("{org}api_version = 'v59.0'"), "ctibridge.toml:5: salesforce.api_version: \"v59.0\" is not known; expected \"auto\", or \"v60.0\" to \"v68.0\""),
-        (format!("{org}details_link = 'https://x/{{record}}'"), "ctibridge.toml:5: salesforce.details_link: holds an unknown placeholder; expected {object} and {id}, or none"),
-        ("[salesforce]\nclient_id = 'a'\nclient_secret = 'b'".into(), "ctibridge.toml:1: salesforce.endpoint: is not set, and Salesforce answers client-credentials only there; expected My Domain, such as \"https://acme.my.salesforce.com\""),
-        ("[log]\nsettle_after = 'soon'".into(), "ctibridge.toml:2: log.settle_after: is no duration; expected a number and its unit, such as \"800ms\", \"2s\" or \"11m\""),
-        ("[log]\nsubject = '{{ caller'".into(), "ctibridge.toml:2: log.subject: is no template: unexpected end of input, expected end of variable block; expected a template such as \"{{ direction }} call\""),
-        ("[log.fields]\n'Queue c' = ''".into(), "ctibridge.toml:2: log.fields.Queue c: is no API name of a field; expected letters, digits and _, such as \"Queue__c\""),
-        (feed.replace("ws://127.0.0.1", "ws://10.0.0.5"), "ctibridge.toml:4: feed.pbx1.url: would send secrets and callers in plain text to another machine; expected wss://, or `insecure = true` in this feed"),
-        (feed.replace("/ari/events", "/ari"), "ctibridge.toml:4: feed.pbx1.url: does not end with /events; expected an address such as \"ws://127.0.0.1:8088/ari/events\""),
-        (feed.replace("username", "user"), "ctibridge.toml:5: feed.pbx1.user: unknown key; expected `username`, the nearest known key"),
-        (feed.replace("url = \"ws://127.0.0.1:8088/ari/events\"\n", ""), "ctibridge.toml:1: feed.pbx1.url: is not set; expected a value, since the feed is of the kind asterisk-ari"),
-        (feed.replace("asterisk-ari", "asterisk-arj"), "ctibridge.toml:3: feed.pbx1.kind: \"asterisk-arj\" is no known kind; expected \"asterisk-ari\", the nearest known kind"),
-        (feed.replace("pbx1", "the one and only pbx1"), "ctibridge.toml:1: feed.the one and only pbx1: the name cannot be part of a call key; expected 1 to 20 letters, digits, - and _"),
-        (feed.replace("trunks = [\"PJSIP/trunk\"]", "trunks = [\"trunk\"]"), "ctibridge.toml:7: feed.pbx1.trunks: \"trunk\" is no endpoint; expected technology and name, such as \"PJSIP/trunk\""),
-        (format!("{fine}{FEED}"), "ctibridge.toml:15: feed.pbx1: stands twice in this file; expected each feed once, by name"),
-        ("[[feed]]\nkind = 'hep'".into(), "ctibridge.toml:1: feed: an entry without `name`; expected `name` in each [[feed]]"),
-        ("[[agent]]\nextension = 101".into(), "ctibridge.toml:2: agent.extension: is a whole number; expected text in quotes"),
-        ("[[agent]]\nextension = '101'\ntoken_sha256 = 'ABC'".into(), "ctibridge.toml:3: agent.101.token_sha256: is no SHA-256; expected 64 digits and letters a to f"),
-        ("[[agent]]\nextension = '101'\ndevices = ['PJSIP/1']\n[[agent]]\nextension = '102'\ndevices = ['PJSIP/1']".into(), "ctibridge.toml:6: agent.102.devices: \"PJSIP/1\" is already agent 101's; expected each device at one agent"),
+        (
+            "[[directory.object]]\nname = 'Asset__c'\nname_field = 'Name'".into(),
+            "ctibridge.toml:1: directory.object[].phone_fields: is not set; expected a value for it",
+        ),
+        (
+            "[bridge]\ndefault_region = 'XX'".into(),
+            "ctibridge.toml:2: bridge.default_region: `XX` is no region; expected two letters of ISO 3166-1, such as US or DE",
+        ),
+        (
+            "[bridge]\nextension_digits = '6-2'".into(),
+            "ctibridge.toml:2: bridge.extension_digits: `6-2` is no range of digits; expected two numbers from 1 to 9, such as 2-6",
+        ),
+        (
+            "[bridge]\nname = 'head quarters'".into(),
+            "ctibridge.toml:2: bridge.name: is no name; expected 1 to 20 letters, digits, - and _",
+        ),
+        (
+            "[bridge]\nignore_numbers = ['030555*']".into(),
+            "ctibridge.toml:2: bridge.ignore_numbers: \"030555*\" is no number; expected + and digits, or an extension, with * at the end for all that begin so",
+        ),
+        (
+            "[http]\nlisten = 'everywhere'".into(),
+            "ctibridge.toml:2: http.listen: is no address and port; expected an address and port such as \"127.0.0.1:8460\"",
+        ),
+        (
+            "[http]\ntrusted_proxies = ['10.0.0.0/33']".into(),
+            "ctibridge.toml:2: http.trusted_proxies: \"10.0.0.0/33\" is no address; expected addresses or networks, such as \"10.0.0.0/8\"",
+        ),
+        (
+            "[salesforce]\nclient_id = 'a'\napi_key = 'b'".into(),
+            "ctibridge.toml:2: salesforce.client_id: is the same key as `api_key`, which is set, too; expected one of the two",
+        ),
+        (
+            "[salesforce]\npassword = 'a'\npassword_file = 'b'".into(),
+            "ctibridge.toml:3: salesforce.password_file: is the same key as `password`, which is set, too; expected one of the two",
+        ),
+        (
+            "[salesforce]\npassword_file = 'b'".into(),
+            "ctibridge.toml:2: salesforce.password_file: cannot be found at b: No such file or directory (os error 2); expected a readable file that holds the secret",
+        ),
+        (
+            format!("{org}insecure = false\ntoken_url = 'http://login.example'"),
+            "ctibridge.toml:6: salesforce.token_url: would send secrets and callers in plain text to another machine; expected https://, or `insecure = true` in [salesforce]",
+        ),
+        (
+            format!("{org}flow = 'jwt-bearer'"),
+            "ctibridge.toml:5: salesforce.flow: jwt-bearer is not built yet, so that no login is possible; expected \"client-credentials\" or \"password\"",
+        ),
+        (
+            format!("{org}api_version = 'v59.0'"),
+            "ctibridge.toml:5: salesforce.api_version: \"v59.0\" is not known; expected \"auto\", or \"v60.0\" to \"v68.0\"",
+        ),
+        (
+            format!("{org}details_link = 'https://x/{{record}}'"),
+            "ctibridge.toml:5: salesforce.details_link: holds an unknown placeholder; expected {object} and {id}, or none",
+        ),
+        (
+            "[salesforce]\nclient_id = 'a'\nclient_secret = 'b'".into(),
+            "ctibridge.toml:1: salesforce.endpoint: is not set, and Salesforce answers client-credentials only there; expected My Domain, such as \"https://acme.my.salesforce.com\"",
+        ),
+        (
+            "[log]\nsettle_after = 'soon'".into(),
+            "ctibridge.toml:2: log.settle_after: is no duration; expected a number and its unit, such as \"800ms\", \"2s\" or \"11m\"",
+        ),
+        (
+            "[log]\nsubject = '{{ caller'".into(),
+            "ctibridge.toml:2: log.subject: is no template: unexpected end of input, expected end of variable block; expected a template such as \"{{ direction }} call\"",
+        ),
+        (
+            "[log.fields]\n'Queue c' = ''".into(),
+            "ctibridge.toml:2: log.fields.Queue c: is no API name of a field; expected letters, digits and _, such as \"Queue__c\"",
+        ),
+        (
+            feed.replace("ws://127.0.0.1", "ws://10.0.0.5"),
+            "ctibridge.toml:4: feed.pbx1.url: would send secrets and callers in plain text to another machine; expected wss://, or `insecure = true` in this feed",
+        ),
+        (
+            feed.replace("/ari/events", "/ari"),
+            "ctibridge.toml:4: feed.pbx1.url: does not end with /events; expected an address such as \"ws://127.0.0.1:8088/ari/events\"",
+        ),
+        (
+            feed.replace("username", "user"),
+            "ctibridge.toml:5: feed.pbx1.user: unknown key; expected `username`, the nearest known key",
+        ),
+        (
+            feed.replace("url = \"ws://127.0.0.1:8088/ari/events\"\n", ""),
+            "ctibridge.toml:1: feed.pbx1.url: is not set; expected a value, since the feed is of the kind asterisk-ari",
+        ),
+        (
+            feed.replace("asterisk-ari", "asterisk-arj"),
+            "ctibridge.toml:3: feed.pbx1.kind: \"asterisk-arj\" is no known kind; expected \"asterisk-ari\", the nearest known kind",
+        ),
+        (
+            feed.replace("pbx1", "the one and only pbx1"),
+            "ctibridge.toml:1: feed.the one and only pbx1: the name cannot be part of a call key; expected 1 to 20 letters, digits, - and _",
+        ),
+        (
+            feed.replace("trunks = [\"PJSIP/trunk\"]", "trunks = [\"trunk\"]"),
+            "ctibridge.toml:7: feed.pbx1.trunks: \"trunk\" is no endpoint; expected technology and name, such as \"PJSIP/trunk\"",
+        ),
+        (
+            format!("{fine}{FEED}"),
+            "ctibridge.toml:15: feed.pbx1: stands twice in this file; expected each feed once, by name",
+        ),
+        (
+            "[[feed]]\nkind = 'hep'".into(),
+            "ctibridge.toml:1: feed: an entry without `name`; expected `name` in each [[feed]]",
+        ),
+        (
+            "[[agent]]\nextension = 101".into(),
+            "ctibridge.toml:2: agent.extension: is a whole number; expected text in quotes",
+        ),
+        (
+            "[[agent]]\nextension = '101'\ntoken_sha256 = 'ABC'".into(),
+            "ctibridge.toml:3: agent.101.token_sha256: is no SHA-256; expected 64 digits and letters a to f",
+        ),
+        (
+            "[[agent]]\nextension = '101'\ndevices = ['PJSIP/1']\n[[agent]]\nextension = '102'\ndevices = ['PJSIP/1']"
+                .into(),
+            "ctibridge.toml:6: agent.102.devices: \"PJSIP/1\" is already agent 101's; expected each device at one agent",
+        ),
         ("[bridge\nname = 'x'".into(), "ctibridge.toml:1: unclosed table, expected `]`; expected TOML"),
     ];
     for (text, expected) in table {
@@ -394,25 +435,11 @@ fn each_mistake_is_told_where_it_is() {
 
 #[test]
 fn all_mistakes_are_told_at_once_in_order() {
-    let site =
-        Site::new("[log]\nper = 'month'\nbatch_window = 'x'\nsettle_after = 'y'\n[pops]\nwen = 1");
+    let site = Site::new("[log]\nper = 'month'\nbatch_window = 'x'\nsettle_after = 'y'\n[pops]\nwen = 1");
     site.file("conf.d/a.toml", "[bridge]\nname = 1");
     let problems = site.variable("CTIBRIDGE__HTTP__LISEN", "x").problems();
-    let keys: Vec<_> = problems
-        .iter()
-        .filter_map(|problem| problem.split(": ").nth(1))
-        .collect();
-    assert_eq!(
-        keys,
-        [
-            "bridge.name",
-            "log.per",
-            "log.batch_window",
-            "log.settle_after",
-            "pops.wen",
-            "http.lisen"
-        ]
-    );
+    let keys: Vec<_> = problems.iter().filter_map(|problem| problem.split(": ").nth(1)).collect();
+    assert_eq!(keys, ["bridge.name", "log.per", "log.batch_window", "log.settle_after", "pops.wen", "http.lisen"]);
 }
 
 #[test]
@@ -470,13 +497,8 @@ fn what_is_not_built_is_accepted_and_warned_of() {
         "pops.webhook",
         "feed.yeastar",
     ] {
-        let line = warnings
-            .lines()
-            .find(|line| line.contains(&format!(" {key}: ")));
-        assert!(
-            line.is_some_and(|line| line.contains("not built yet")),
-            "{key} in\n{warnings}"
-        );
+        let line = warnings.lines().find(|line| line.contains(&format!(" {key}: ")));
+        assert!(line.is_some_and(|line| line.contains("not built yet")), "{key} in\n{warnings}");
     }
     assert!(site.settings().feeds.is_empty());
     assert!(site.settings().http.tls_key.ends_with("/key.pem"));
@@ -485,20 +507,13 @@ fn what_is_not_built_is_accepted_and_warned_of() {
 #[test]
 fn a_file_without_a_feed_is_only_warned_of() {
     let site = Site::new(ORG);
-    assert_eq!(
-        site.warnings(),
-        ["ctibridge.toml: feed: no feed: look-ups and links are served, but no call is seen"]
-    );
+    assert_eq!(site.warnings(), ["ctibridge.toml: feed: no feed: look-ups and links are served, but no call is seen"]);
 }
 
 #[test]
 fn a_missing_file_says_how_to_get_one() {
-    let problems = Settings::load_with(
-        Some(Path::new("/nowhere/ctibridge.toml")),
-        &Environment::default(),
-    )
-    .err()
-    .unwrap();
+    let problems =
+        Settings::load_with(Some(Path::new("/nowhere/ctibridge.toml")), &Environment::default()).err().unwrap();
     assert_eq!(
         problems.to_string(),
         "/nowhere/ctibridge.toml: cannot be read: No such file or directory (os error 2); expected a settings file there; \
@@ -528,9 +543,7 @@ fn secrets_are_never_shown() {
         format!("[salesforce]\nclient_secrt = '{SECRET}'"),
         format!("[salesforce]\nclient_secret = '{SECRET}'\napi_private_key = '{SECRET}'"),
         format!("[salesforce]\nendpoint = 'https://user:{SECRET}@acme.example'"),
-        format!(
-            "[[feed]]\nname = 'a'\nkind = 'asterisk-ari'\nurl = 'ws://u:{SECRET}@127.0.0.1/events'"
-        ),
+        format!("[[feed]]\nname = 'a'\nkind = 'asterisk-ari'\nurl = 'ws://u:{SECRET}@127.0.0.1/events'"),
         format!("[[pops.webhook]]\nurl = 7\nsecret = '{SECRET}'"),
     ] {
         let problems = Site::new(&wrong).problems();
@@ -540,18 +553,13 @@ fn secrets_are_never_shown() {
 
 #[test]
 fn control_characters_do_not_reach_the_terminal() {
-    let problems = Site::new("[bridge]\n\"a\\u001b[31m\\nb\" = 1\nname = \"\\u001b]0;x\"\ndefault_region = \"\\u001b[2J\"").load().err().unwrap();
-    assert!(
-        problems
-            .to_string()
-            .chars()
-            .all(|char| char == '\n' || !char.is_control()),
-        "{problems:?}"
-    );
-    assert_eq!(
-        problems.to_string().lines().count(),
-        problems.problems.len()
-    );
+    let problems =
+        Site::new("[bridge]\n\"a\\u001b[31m\\nb\" = 1\nname = \"\\u001b]0;x\"\ndefault_region = \"\\u001b[2J\"")
+            .load()
+            .err()
+            .unwrap();
+    assert!(problems.to_string().chars().all(|char| char == '\n' || !char.is_control()), "{problems:?}");
+    assert_eq!(problems.to_string().lines().count(), problems.problems.len());
 }
 
 #[test]
@@ -559,18 +567,9 @@ fn a_reload_names_what_changed_and_what_needs_a_restart() {
     let site = Site::new(&format!("{FEED}{ORG}"));
     let before = site.settings();
     assert!(before.changed_keys(&site.settings()).is_empty());
-    site.file(
-        "conf.d/a.toml",
-        "[log]\nmissed = false\n[http]\nlisten = '127.0.0.1:9'\n[[agent]]\nextension = '101'",
-    );
+    site.file("conf.d/a.toml", "[log]\nmissed = false\n[http]\nlisten = '127.0.0.1:9'\n[[agent]]\nextension = '101'");
     let changed = before.changed_keys(&site.settings());
-    assert_eq!(
-        changed,
-        ["agent.101.extension", "http.listen", "log.missed"]
-    );
-    let at_once: Vec<_> = changed
-        .iter()
-        .map(|key| Settings::applies_at_once(key))
-        .collect();
+    assert_eq!(changed, ["agent.101.extension", "http.listen", "log.missed"]);
+    let at_once: Vec<_> = changed.iter().map(|key| Settings::applies_at_once(key)).collect();
     assert_eq!(at_once, [true, false, true]);
 }

@@ -25,10 +25,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     warnings.iter().for_each(warn);
     let name = file.map_or(DEFAULT_FILE.into(), |file| file.to_string_lossy());
     let (feeds, agents) = (settings.feeds.len(), settings.agent_list.len());
-    output::print(&format!(
-        "{}: ok; feeds: {feeds}, agents: {agents}",
-        Escaped(&name)
-    ))?;
+    output::print(&format!("{}: ok; feeds: {feeds}, agents: {agents}", Escaped(&name)))?;
     if args.online {
         online(&settings).await?;
     }

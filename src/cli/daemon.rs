@@ -49,11 +49,7 @@ impl Daemon {
         })
     }
 
-    pub(super) async fn get(
-        &self,
-        path: &[&str],
-        query: &[(&str, &str)],
-    ) -> Result<Json, DaemonError> {
+    pub(super) async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Json, DaemonError> {
         self.send(Method::GET, path, query).await
     }
 
@@ -67,45 +63,27 @@ impl Daemon {
 
     /// Whether anything listens where the daemon would.
     pub(super) async fn is_running(&self) -> bool {
-        let answer = self
-            .client
-            .get(format!("{}/healthz", self.address))
-            .send()
-            .await;
+        let answer = self.client.get(format!("{}/healthz", self.address)).send().await;
         !answer.is_err_and(|error| error.is_connect())
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        path: &[&str],
-        query: &[(&str, &str)],
-    ) -> Result<Json, DaemonError> {
+    async fn send(&self, method: Method, path: &[&str], query: &[(&str, &str)]) -> Result<Json, DaemonError> {
         let url = self.url(path)?;
         let token = match self.token() {
             Ok(token) => token,
             Err(_) if !self.is_running().await => return Err(self.not_running()),
             Err(error) => return Err(error.into()),
         };
-        let request = self
-            .client
-            .request(method, url)
-            .query(query)
-            .bearer_auth(token.expose());
+        let request = self.client.request(method, url).query(query).bearer_auth(token.expose());
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) if error.is_connect() => return Err(self.not_running()),
             Err(error) => {
-                return Err(anyhow!(error.without_url())
-                    .context("the daemon does not answer")
-                    .into());
+                return Err(anyhow!(error.without_url()).context("the daemon does not answer").into());
             }
         };
         let status = response.status();
-        let body = response
-            .bytes()
-            .await
-            .context("the daemon broke off its answer")?;
+        let body = response.bytes().await.context("the daemon broke off its answer")?;
         Ok(self.read(status, &body)?)
     }
 
@@ -121,16 +99,10 @@ impl Daemon {
                 self.token_file.display()
             );
         }
-        let said = ["detail", "title"]
-            .iter()
-            .find_map(|key| json.get(key)?.as_str());
+        let said = ["detail", "title"].iter().find_map(|key| json.get(key)?.as_str());
         match said {
             Some(said) => bail!("{} (HTTP {})", Escaped(said), status.as_u16()),
-            None => bail!(
-                "{} answered with HTTP {}; is it ctibridge?",
-                self.address,
-                status.as_u16()
-            ),
+            None => bail!("{} answered with HTTP {}; is it ctibridge?", self.address, status.as_u16()),
         }
     }
 
@@ -148,29 +120,21 @@ impl Daemon {
         }
         let file = self.token_file.display();
         let text = std::fs::read_to_string(&self.token_file).with_context(|| {
-            format!(
-                "cannot read the admin token in {file}; run this as root or as the daemon's user"
-            )
+            format!("cannot read the admin token in {file}; run this as root or as the daemon's user")
         })?;
         Ok(Secret::new(text.trim_end()))
     }
 
     fn not_running(&self) -> DaemonError {
-        DaemonError::NotRunning {
-            address: self.address.clone(),
-        }
+        DaemonError::NotRunning { address: self.address.clone() }
     }
 }
 
 /// Where to reach a daemon that listens there from the same machine.
 fn address(listen: &str) -> anyhow::Result<String> {
-    let (host, port) = listen
-        .rsplit_once(':')
-        .context("http.listen is no address and port")?;
+    let (host, port) = listen.rsplit_once(':').context("http.listen is no address and port")?;
     if port == "0" {
-        bail!(
-            "http.listen has port 0, so that the daemon's port cannot be known; give it a fixed one"
-        );
+        bail!("http.listen has port 0, so that the daemon's port cannot be known; give it a fixed one");
     }
     let host = match host {
         "0.0.0.0" => "127.0.0.1",

@@ -37,11 +37,7 @@ pub(super) fn code_of(outcome: anyhow::Result<()>) -> ExitCode {
 /// Prints help and version, or what is wrong with the usage.
 pub(super) fn usage(error: &clap::Error) -> ExitCode {
     let _ = error.print();
-    if error.use_stderr() {
-        ExitCode::from(WRONG_USAGE)
-    } else {
-        ExitCode::SUCCESS
-    }
+    if error.use_stderr() { ExitCode::from(WRONG_USAGE) } else { ExitCode::SUCCESS }
 }
 
 /// `ctibridge config reference | head` is no failure.

@@ -37,22 +37,13 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 
 fn text(answer: &Json) -> String {
     let word = |pointer: &str| answer.pointer(pointer).and_then(Json::as_str).map(Escaped);
-    let number = word("/number/e164")
-        .or(word("/number/input"))
-        .map_or("-".to_owned(), |number| number.to_string());
+    let number = word("/number/e164").or(word("/number/input")).map_or("-".to_owned(), |number| number.to_string());
     let kind = word("/number/kind").map_or(String::new(), |kind| format!(", {kind}"));
     let source = word("/source").map_or(String::new(), |source| format!(", source: {source}"));
     let mut text = format!("{number}{kind}{source}\n");
-    match answer
-        .get("matches")
-        .and_then(Json::as_array)
-        .map(Vec::as_slice)
-    {
+    match answer.get("matches").and_then(Json::as_array).map(Vec::as_slice) {
         None | Some([]) => text.push_str("nobody known\n"),
-        Some(matches) => text.push_str(&table(
-            &["object", "name", "account", "field", "reason", "id", "url"],
-            matches,
-        )),
+        Some(matches) => text.push_str(&table(&["object", "name", "account", "field", "reason", "id", "url"], matches)),
     }
     if let Some(explained) = answer.get("explain") {
         text.push('\n');
@@ -68,9 +59,7 @@ fn explanation(explained: &Json) -> String {
     };
     let mut text = String::new();
     for line in lines {
-        let line = line
-            .as_str()
-            .map_or_else(|| line.to_string(), str::to_owned);
+        let line = line.as_str().map_or_else(|| line.to_string(), str::to_owned);
         text.push_str(&Escaped(&line).to_string());
         text.push('\n');
     }
@@ -93,9 +82,6 @@ mod tests {
             text(&known),
             "+4930231250444, e164, source: live\nOBJECT   NAME   REASON  ID\nContact  Erika  exact   003\n"
         );
-        assert_eq!(
-            text(&json!({"number": {"input": "1"}, "matches": []})),
-            "1\nnobody known\n"
-        );
+        assert_eq!(text(&json!({"number": {"input": "1"}, "matches": []})), "1\nnobody known\n");
     }
 }

@@ -16,7 +16,6 @@ mod replay;
 mod run;
 mod sandbox;
 mod table;
-mod token_store;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -115,17 +114,10 @@ fn start(cli: Cli) -> anyhow::Result<()> {
     // Fails only where a provider has been chosen before, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let quiet = !matches!(cli.command, Command::Run(_));
-    let usual = if quiet {
-        LevelFilter::WARN
-    } else {
-        LevelFilter::INFO
-    };
+    let usual = if quiet { LevelFilter::WARN } else { LevelFilter::INFO };
     let level = cli.global.log.unwrap_or(usual);
     let level = telemetry::init(level, cli.global.log_format)?;
-    let context = Context {
-        global: cli.global,
-        level,
-    };
+    let context = Context { global: cli.global, level };
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -14,36 +14,19 @@ pub(super) fn table(columns: &[&str], rows: &[Json]) -> String {
     let columns: Vec<&str> = columns
         .iter()
         .copied()
-        .filter(|column| {
-            rows.iter()
-                .any(|row| row.get(column).is_some_and(|cell| !cell.is_null()))
-        })
+        .filter(|column| rows.iter().any(|row| row.get(column).is_some_and(|cell| !cell.is_null())))
         .collect();
-    let head = columns
-        .iter()
-        .map(|column| column.to_uppercase().replace('_', " "))
-        .collect();
+    let head = columns.iter().map(|column| column.to_uppercase().replace('_', " ")).collect();
     let mut lines: Vec<Vec<String>> = vec![head];
-    lines.extend(
-        rows.iter()
-            .map(|row| columns.iter().map(|column| cell(row.get(column))).collect()),
-    );
+    lines.extend(rows.iter().map(|row| columns.iter().map(|column| cell(row.get(column))).collect()));
     let widths: Vec<usize> = (0..columns.len())
         .map(|column| {
-            lines
-                .iter()
-                .filter_map(|line| line.get(column))
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or(0)
+            lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
         })
         .collect();
     let mut text = String::new();
     for line in &lines {
-        let padded = line
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
+        let padded = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         text.push_str(padded.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
     }

@@ -19,11 +19,7 @@ pub(super) struct App {
 
 impl App {
     pub fn new(handles: Handles, stop: CancellationToken) -> Shared {
-        Arc::new(Self {
-            handles,
-            guesses: Guesses::default(),
-            stop,
-        })
+        Arc::new(Self { handles, guesses: Guesses::default(), stop })
     }
 
     /// Cookies do not heed ports, so each instance on a host needs a name of its own.

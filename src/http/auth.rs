@@ -32,9 +32,7 @@ impl Caller {
     pub fn must_be_admin(&self) -> Result<(), Problem> {
         match self.who {
             Who::Admin => Ok(()),
-            Who::Agent(_) => Err(Problem::forbidden(
-                "This is the operator's. Send the admin token.",
-            )),
+            Who::Agent(_) => Err(Problem::forbidden("This is the operator's. Send the admin token.")),
         }
     }
 
@@ -44,9 +42,7 @@ impl Caller {
         if self.sees([extension]) {
             return Ok(());
         }
-        Err(Problem::forbidden(
-            "This is another agent's. Send that agent's token or the admin token.",
-        ))
+        Err(Problem::forbidden("This is another agent's. Send that agent's token or the admin token."))
     }
 
     /// Whether something of these agents' may be shown.
@@ -135,9 +131,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<Secret>, Problem> {
         .and_then(|text| text.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| Secret::new(token.trim()));
-    token
-        .map(Some)
-        .ok_or_else(|| Problem::unauthorized("Send the token as `Authorization: Bearer TOKEN`."))
+    token.map(Some).ok_or_else(|| Problem::unauthorized("Send the token as `Authorization: Bearer TOKEN`."))
 }
 
 /// The cookie's value: in base64, since a token may hold any character.
@@ -177,14 +171,9 @@ fn changes_something(method: &Method) -> bool {
 }
 
 fn no_token() -> Problem {
-    Problem::unauthorized(
-        "No token. Send `Authorization: Bearer TOKEN`, or sign in on the agent page at /.",
-    )
+    Problem::unauthorized("No token. Send `Authorization: Bearer TOKEN`, or sign in on the agent page at /.")
 }
 
 fn too_many_guesses() -> Problem {
-    Problem::too_many(
-        "Too many wrong tokens from this address. Wait and try again.",
-        10,
-    )
+    Problem::too_many("Too many wrong tokens from this address. Wait and try again.", 10)
 }

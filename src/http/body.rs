@@ -36,21 +36,13 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Json<T> {
 /// # Errors
 /// When it is too long, too slow, or breaks off.
 pub(super) async fn read(request: Request) -> Result<Vec<u8>, Problem> {
-    let told = request
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let told = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if told.is_some_and(|length| length > MAX_BODY + MAX_IGNORED) {
         return Err(too_long());
     }
-    tokio::time::timeout(PATIENCE, collect(request.into_body()))
-        .await
-        .unwrap_or_else(|_| {
-            Err(Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "The body did not come within 10 seconds. Send it again.",
-            ))
-        })
+    tokio::time::timeout(PATIENCE, collect(request.into_body())).await.unwrap_or_else(|_| {
+        Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "The body did not come within 10 seconds. Send it again."))
+    })
 }
 
 /// # Errors
@@ -69,8 +61,7 @@ async fn collect(body: Body) -> Result<Vec<u8>, Problem> {
     let (mut kept, mut total) = (Vec::new(), 0);
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
-        let chunk =
-            chunk.map_err(|_| Problem::bad_request("The body broke off. Send it again."))?;
+        let chunk = chunk.map_err(|_| Problem::bad_request("The body broke off. Send it again."))?;
         total += chunk.len();
         if total <= MAX_BODY {
             kept.extend_from_slice(&chunk);
@@ -85,8 +76,5 @@ async fn collect(body: Body) -> Result<Vec<u8>, Problem> {
 }
 
 fn too_long() -> Problem {
-    Problem::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "The body is longer than 64 KiB. Send less.",
-    )
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is longer than 64 KiB. Send less.")
 }

@@ -44,11 +44,7 @@ struct Shown<'a> {
 
 pub(super) async fn list(State(app): State<Shared>, caller: Caller) -> Json<Value> {
     let calls = (app.handles.calls)(()).await;
-    let shown: Vec<Shown<'_>> = calls
-        .iter()
-        .filter(|call| is_for(&caller, call))
-        .map(Shown::of)
-        .collect();
+    let shown: Vec<Shown<'_>> = calls.iter().filter(|call| is_for(&caller, call)).map(Shown::of).collect();
     Json(json!({ "calls": shown }))
 }
 
@@ -62,9 +58,7 @@ pub(super) async fn get(
     let call = calls
         .iter()
         .find(|call| call.open().key.as_str() == key)
-        .ok_or_else(|| {
-            Problem::not_found("No such call now or lately. Older ones are Tasks in Salesforce.")
-        })?;
+        .ok_or_else(|| Problem::not_found("No such call now or lately. Older ones are Tasks in Salesforce."))?;
     if !is_for(&caller, call) {
         return Err(Problem::forbidden("This call is another agent's."));
     }

@@ -36,9 +36,7 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let Ok(Query(question)) = question else {
         caller?;
-        return Err(Problem::bad_request(
-            "The query cannot be read; give each name once.",
-        ));
+        return Err(Problem::bad_request("The query cannot be read; give each name once."));
     };
     match &question.k {
         Some(key) if app.handles.agents.who_by_details_key(key).is_none() => {
@@ -50,28 +48,21 @@ pub(super) async fn get(
     match (question.object, question.id) {
         (Some(object), Some(id)) => record(&app, &object, &id),
         (None, None) => number(&app, question.number, question.region).await,
-        (Some(_), None) | (None, Some(_)) => Err(Problem::bad_request(
-            "Half a record. Give both, as ?object=Contact&id=003…, or ?number=….",
-        )),
+        (Some(_), None) | (None, Some(_)) => {
+            Err(Problem::bad_request("Half a record. Give both, as ?object=Contact&id=003…, or ?number=…."))
+        }
     }
 }
 
 fn record(app: &App, object: &str, id: &str) -> Result<Response, Problem> {
-    let id =
-        RecordId::parse(id).map_err(|error| Problem::bad_request(format!("`id` is {error}.")))?;
+    let id = RecordId::parse(id).map_err(|error| Problem::bad_request(format!("`id` is {error}.")))?;
     if !is_object_name(object) {
-        return Err(Problem::bad_request(
-            "`object` is no API name; expected one such as Contact or Asset__c.",
-        ));
+        return Err(Problem::bad_request("`object` is no API name; expected one such as Contact or Asset__c."));
     }
     redirect(&app.handles.linker.record(object, &id))
 }
 
-async fn number(
-    app: &App,
-    number: Option<String>,
-    region: Option<String>,
-) -> Result<Response, Problem> {
+async fn number(app: &App, number: Option<String>, region: Option<String>) -> Result<Response, Problem> {
     let asked = read_number(app, number, region)?;
     let answer = (app.handles.lookup)(asked.number.clone()).await;
     let matches = MatchView::all(&answer, &app.handles.linker);
@@ -95,10 +86,7 @@ fn unknown(app: &App, number: Option<&str>) -> Result<Response, Problem> {
 
 fn redirect(url: &str) -> Result<Response, Problem> {
     let location = HeaderValue::from_str(url).map_err(|_| {
-        Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "The link cannot be made. Check salesforce.details_link.",
-        )
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The link cannot be made. Check salesforce.details_link.")
     })?;
     Ok((StatusCode::FOUND, [(LOCATION, location)]).into_response())
 }

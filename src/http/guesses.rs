@@ -31,9 +31,7 @@ impl Guesses {
 
     fn are_used_up_at(&self, client: IpAddr, now: Instant) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .get(&home(client))
-            .is_some_and(|forgiven| forgiven.duration_since(now) > FORGIVEN_AFTER * (BURST - 1))
+        known.get(&home(client)).is_some_and(|forgiven| forgiven.duration_since(now) > FORGIVEN_AFTER * (BURST - 1))
     }
 
     fn count_at(&self, client: IpAddr, now: Instant) {
@@ -50,10 +48,7 @@ impl Guesses {
 
 fn make_room(known: &mut BTreeMap<IpAddr, Instant>, now: Instant) {
     known.retain(|_, forgiven| *forgiven > now);
-    let soonest = known
-        .iter()
-        .min_by_key(|(_, forgiven)| **forgiven)
-        .map(|(client, _)| *client);
+    let soonest = known.iter().min_by_key(|(_, forgiven)| **forgiven).map(|(client, _)| *client);
     if known.len() >= MAX_CLIENTS
         && let Some(client) = soonest
     {

@@ -63,10 +63,6 @@ pub(super) async fn healthz() -> &'static str {
 
 pub(super) async fn readyz(State(app): State<Shared>) -> (StatusCode, Json<Readiness>) {
     let readiness = (app.handles.readiness)(()).await;
-    let status = if readiness.ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness))
 }

@@ -8,10 +8,7 @@ use crate::pops::MatchView;
 /// Several records have the number: the agent chooses.
 pub(super) fn choice(matches: &[MatchView]) -> Response {
     let items: String = matches.iter().map(item).collect();
-    page(
-        "Who is it?",
-        &format!("<p>Several records have this number.</p><ul class=\"choice\">{items}</ul>"),
-    )
+    page("Who is it?", &format!("<p>Several records have this number.</p><ul class=\"choice\">{items}</ul>"))
 }
 
 /// Nothing to go to.
@@ -21,11 +18,7 @@ pub(super) fn nothing(why: &str) -> Response {
 }
 
 fn item(candidate: &MatchView) -> String {
-    let account = candidate
-        .account
-        .as_deref()
-        .map(|account| format!(", {}", escape(account)))
-        .unwrap_or_default();
+    let account = candidate.account.as_deref().map(|account| format!(", {}", escape(account))).unwrap_or_default();
     format!(
         "<li><a href=\"{}\">{}</a> <span>{}{account}</span></li>",
         escape(&candidate.url),
@@ -44,20 +37,17 @@ fn page(title: &str, content: &str) -> Response {
 }
 
 fn escape(text: &str) -> String {
-    text.chars().fold(
-        String::with_capacity(text.len()),
-        |mut escaped, character| {
-            match character {
-                '&' => escaped.push_str("&amp;"),
-                '<' => escaped.push_str("&lt;"),
-                '>' => escaped.push_str("&gt;"),
-                '"' => escaped.push_str("&quot;"),
-                '\'' => escaped.push_str("&#39;"),
-                other => escaped.push(other),
-            }
-            escaped
-        },
-    )
+    text.chars().fold(String::with_capacity(text.len()), |mut escaped, character| {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+        escaped
+    })
 }
 
 #[cfg(test)]

@@ -75,20 +75,13 @@ impl From<JournalTrouble> for Problem {
 
 type Id = Result<Path<String>, PathRejection>;
 
-pub(super) async fn list(
-    State(app): State<Shared>,
-    caller: Caller,
-) -> Result<Json<Value>, Problem> {
+pub(super) async fn list(State(app): State<Shared>, caller: Caller) -> Result<Json<Value>, Problem> {
     caller.must_be_admin()?;
     let entries = (app.handles.journal.list)(()).await?;
     Ok(Json(json!({ "entries": entries })))
 }
 
-pub(super) async fn get(
-    State(app): State<Shared>,
-    caller: Caller,
-    id: Id,
-) -> Result<Json<JournalEntry>, Problem> {
+pub(super) async fn get(State(app): State<Shared>, caller: Caller, id: Id) -> Result<Json<JournalEntry>, Problem> {
     caller.must_be_admin()?;
     Ok(Json((app.handles.journal.show)(id?.0).await?))
 }
@@ -103,11 +96,7 @@ pub(super) async fn retry(
     Ok((StatusCode::ACCEPTED, Json(entry)))
 }
 
-pub(super) async fn delete(
-    State(app): State<Shared>,
-    caller: Caller,
-    id: Id,
-) -> Result<StatusCode, Problem> {
+pub(super) async fn delete(State(app): State<Shared>, caller: Caller, id: Id) -> Result<StatusCode, Problem> {
     caller.must_be_admin()?;
     (app.handles.journal.drop)(id?.0).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -66,12 +66,7 @@ pub(super) async fn get(
         matches: MatchView::all(&answer, links),
         create_url: e164.as_deref().map(|number| links.new_lead(number)),
         search_url: e164.as_deref().map(|number| links.search(number)),
-        number: NumberView {
-            input: asked.input,
-            e164,
-            region: asked.region,
-            kind: asked.number.kind(),
-        },
+        number: NumberView { input: asked.input, e164, region: asked.region, kind: asked.number.kind() },
     })
     .into_response())
 }
@@ -80,18 +75,10 @@ pub(super) async fn get(
 ///
 /// # Errors
 /// When there is no number or no such region.
-pub(super) fn read_number(
-    app: &App,
-    number: Option<String>,
-    region: Option<String>,
-) -> Result<Asked, Problem> {
+pub(super) fn read_number(app: &App, number: Option<String>, region: Option<String>) -> Result<Asked, Problem> {
     let input = number
         .filter(|text| !text.trim().is_empty())
-        .ok_or_else(|| {
-            Problem::bad_request(
-                "No number. Ask with ?number=+4930231250444 or ?number=030231250444.",
-            )
-        })?;
+        .ok_or_else(|| Problem::bad_request("No number. Ask with ?number=+4930231250444 or ?number=030231250444."))?;
     let input = match input.strip_prefix(' ') {
         Some(rest) => format!("+{}", rest.trim_start_matches([' ', '+'])),
         None => input,
@@ -99,23 +86,15 @@ pub(super) fn read_number(
     let plan = match region.filter(|region| !region.is_empty()) {
         None => app.handles.plan.clone(),
         Some(region) => app.handles.plan.in_region(&region).ok_or_else(|| {
-            Problem::bad_request(
-                "There is no such region. Give two letters of ISO 3166-1, such as DE or US.",
-            )
+            Problem::bad_request("There is no such region. Give two letters of ISO 3166-1, such as DE or US.")
         })?,
     };
-    Ok(Asked {
-        number: plan.read(&input),
-        region: plan.region(),
-        input,
-    })
+    Ok(Asked { number: plan.read(&input), region: plan.region(), input })
 }
 
 async fn explain(app: &App, asked: Asked) -> Result<Response, Problem> {
     let explain = app.handles.explain.as_ref().ok_or_else(|| {
-        Problem::not_built(
-            "Explaining over HTTP is not built yet. Use `ctibridge lookup --explain`.",
-        )
+        Problem::not_built("Explaining over HTTP is not built yet. Use `ctibridge lookup --explain`.")
     })?;
     Ok(Json(explain(asked.number).await).into_response())
 }

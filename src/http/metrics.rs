@@ -21,10 +21,6 @@ pub(super) async fn get(
         caller?.must_be_admin()?;
     }
     let text = (app.handles.metrics)(()).await;
-    let kind = if text.ends_with("# EOF\n") {
-        OPENMETRICS
-    } else {
-        PLAIN
-    };
+    let kind = if text.ends_with("# EOF\n") { OPENMETRICS } else { PLAIN };
     Ok(([(CONTENT_TYPE, kind)], text).into_response())
 }

@@ -67,9 +67,8 @@ pub(super) async fn post(
 }
 
 async fn must_be_on(app: &App, caller: &Caller, call: &CallKey) -> Result<(), Problem> {
-    let agents = (app.handles.journal.agents_of)(call.clone())
-        .await?
-        .ok_or_else(|| Problem::not_found("No such call."))?;
+    let agents =
+        (app.handles.journal.agents_of)(call.clone()).await?.ok_or_else(|| Problem::not_found("No such call."))?;
     if caller.sees(&agents) {
         return Ok(());
     }
@@ -78,21 +77,12 @@ async fn must_be_on(app: &App, caller: &Caller, call: &CallKey) -> Result<(), Pr
 
 fn read(call: CallKey, by: Option<Extension>, written: Written) -> Result<Note, Problem> {
     let too_long = |what| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, what);
-    if written
-        .notes
-        .as_ref()
-        .is_some_and(|notes| notes.len() > MAX_NOTES)
-    {
+    if written.notes.as_ref().is_some_and(|notes| notes.len() > MAX_NOTES) {
         return Err(too_long("The notes are longer than 8 KiB. Shorten them."));
     }
     let disposition = written.disposition.map(|text| text.trim().to_owned());
-    if disposition
-        .as_ref()
-        .is_some_and(|text| text.chars().count() > MAX_DISPOSITION)
-    {
-        return Err(too_long(
-            "The disposition is longer than 255 characters. Shorten it.",
-        ));
+    if disposition.as_ref().is_some_and(|text| text.chars().count() > MAX_DISPOSITION) {
+        return Err(too_long("The disposition is longer than 255 characters. Shorten it."));
     }
     let record_id = written
         .record_id
@@ -103,9 +93,7 @@ fn read(call: CallKey, by: Option<Extension>, written: Written) -> Result<Note, 
     Ok(Note {
         call,
         by,
-        disposition: disposition
-            .map(|text| clean(&text, MAX_DISPOSITION))
-            .filter(|text| !text.is_empty()),
+        disposition: disposition.map(|text| clean(&text, MAX_DISPOSITION)).filter(|text| !text.is_empty()),
         notes: written.notes.map(|notes| without_controls(&notes)),
         record_id,
     })
@@ -113,7 +101,5 @@ fn read(call: CallKey, by: Option<Extension>, written: Written) -> Result<Note, 
 
 /// Line breaks and tabs are the agent's; other control characters are nobody's.
 fn without_controls(text: &str) -> String {
-    text.chars()
-        .filter(|one| !one.is_control() || matches!(one, '\n' | '\t'))
-        .collect()
+    text.chars().filter(|one| !one.is_control() || matches!(one, '\n' | '\t')).collect()
 }

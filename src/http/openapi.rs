@@ -28,10 +28,7 @@ mod tests {
                 methods.map(move |method| format!("{} {path}", method.to_uppercase()))
             })
             .collect();
-        let served: BTreeSet<String> = ROUTES
-            .iter()
-            .map(|route| format!("{} {}", route.method, route.path))
-            .collect();
+        let served: BTreeSet<String> = ROUTES.iter().map(|route| format!("{} {}", route.method, route.path)).collect();
         assert_eq!(described, served);
     }
 

@@ -15,10 +15,7 @@ use super::problem::Problem;
 pub(super) fn check(headers: &HeaderMap, public_url: &str) -> Result<(), Problem> {
     let ours = match text(headers, ORIGIN.as_str()) {
         Some(origin) => is_ours(origin, headers, public_url),
-        None => matches!(
-            text(headers, "sec-fetch-site"),
-            None | Some("same-origin" | "none")
-        ),
+        None => matches!(text(headers, "sec-fetch-site"), None | Some("same-origin" | "none")),
     };
     ours.then_some(()).ok_or_else(|| {
         Problem::forbidden(
@@ -65,10 +62,7 @@ mod tests {
         assert!(allowed(&[]));
         assert!(allowed(&[("sec-fetch-site", "same-origin")]));
         assert!(!allowed(&[("origin", "https://evil.example")]));
-        assert!(!allowed(&[(
-            "origin",
-            "https://cti.example.com.evil.example"
-        )]));
+        assert!(!allowed(&[("origin", "https://cti.example.com.evil.example")]));
         assert!(!allowed(&[("origin", "null")]));
         assert!(!allowed(&[("origin", "http://127.0.0.1:9999")]));
         assert!(!allowed(&[("sec-fetch-site", "cross-site")]));

@@ -12,10 +12,7 @@ pub(super) async fn style() -> Response {
 }
 
 pub(super) async fn script() -> Response {
-    file(
-        "text/javascript; charset=utf-8",
-        include_str!("page/page.js"),
-    )
+    file("text/javascript; charset=utf-8", include_str!("page/page.js"))
 }
 
 pub(super) async fn icon() -> Response {

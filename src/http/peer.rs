@@ -5,13 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use axum::http::HeaderMap;
 
 /// Headers that only a proxy adds.
-const FORWARDING: [&str; 5] = [
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-];
+const FORWARDING: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
 
 /// The far end of the TCP connection; put into each request by the server.
 #[derive(Debug, Clone, Copy)]
@@ -71,11 +65,7 @@ impl Proxies {
                 .rfind(|address| !self.trusts(*address))
         };
         Client {
-            address: if self.trusts(peer) {
-                told().unwrap_or(peer)
-            } else {
-                peer
-            },
+            address: if self.trusts(peer) { told().unwrap_or(peer) } else { peer },
             is_local: peer.is_loopback() && !forwarded,
         }
     }
@@ -92,22 +82,13 @@ impl Network {
             None => (text, None),
         };
         let address: IpAddr = address.trim().parse().ok()?;
-        let (all, before) = if address.is_ipv4() {
-            (32, 96)
-        } else {
-            (128, 0)
-        };
+        let (all, before) = if address.is_ipv4() { (32, 96) } else { (128, 0) };
         let length = length.unwrap_or(all);
         if length > all {
             return None;
         }
-        let mask = u128::MAX
-            .checked_shl(128 - (before + length))
-            .unwrap_or_default();
-        Some(Self {
-            bits: bits(address) & mask,
-            mask,
-        })
+        let mask = u128::MAX.checked_shl(128 - (before + length)).unwrap_or_default();
+        Some(Self { bits: bits(address) & mask, mask })
     }
 
     fn holds(self, address: IpAddr) -> bool {
@@ -140,36 +121,21 @@ mod tests {
     #[test]
     fn only_a_trusted_proxy_speaks_for_others() {
         let hops = Some("1.1.1.1, 203.0.113.9, 10.2.3.4");
-        assert_eq!(
-            client(&["10.0.0.0/8"], "10.9.9.9", hops),
-            ("203.0.113.9".into(), false)
-        );
-        assert_eq!(
-            client(&["10.0.0.1"], "192.0.2.1", hops),
-            ("192.0.2.1".into(), false)
-        );
+        assert_eq!(client(&["10.0.0.0/8"], "10.9.9.9", hops), ("203.0.113.9".into(), false));
+        assert_eq!(client(&["10.0.0.1"], "192.0.2.1", hops), ("192.0.2.1".into(), false));
     }
 
     #[test]
     fn a_forwarded_request_is_never_local() {
         assert_eq!(client(&[], "127.0.0.1", None), ("127.0.0.1".into(), true));
-        assert_eq!(
-            client(&[], "::ffff:127.0.0.1", None),
-            ("127.0.0.1".into(), true)
-        );
-        assert_eq!(
-            client(&[], "127.0.0.1", Some("::1")),
-            ("127.0.0.1".into(), false)
-        );
+        assert_eq!(client(&[], "::ffff:127.0.0.1", None), ("127.0.0.1".into(), true));
+        assert_eq!(client(&[], "127.0.0.1", Some("::1")), ("127.0.0.1".into(), false));
     }
 
     #[test]
     fn what_is_no_address_is_named() {
         for text in ["", "proxy.example", "10.0.0.0/33", "::/129", "10.0.0.1/x"] {
-            assert_eq!(
-                Proxies::parse(&[text]).err(),
-                Some(NotAnAddress(text.into()))
-            );
+            assert_eq!(Proxies::parse(&[text]).err(), Some(NotAnAddress(text.into())));
         }
         assert!(Proxies::parse(&["::/0", "0.0.0.0/0", "fd00::1"]).is_ok());
     }

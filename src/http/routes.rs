@@ -8,8 +8,8 @@ use axum::routing::{get, post, put};
 use super::app::Shared;
 use super::problem::Problem;
 use super::{
-    calls, details, feeds, grant, guard, health, journal, lookup, metrics, notes, openapi, page,
-    session, stream, tokens,
+    calls, details, feeds, grant, guard, health, journal, lookup, metrics, notes, openapi, page, session, stream,
+    tokens,
 };
 
 /// Who may reach a route.
@@ -32,11 +32,7 @@ pub struct Route {
 }
 
 const fn route(method: &'static str, path: &'static str, access: Access) -> Route {
-    Route {
-        method,
-        path,
-        access,
-    }
+    Route { method, path, access }
 }
 
 /// All that is served.
@@ -71,14 +67,9 @@ pub(super) fn router(app: Shared) -> Router {
     Router::new()
         .merge(open())
         .merge(api())
-        .fallback(|| async {
-            Problem::not_found("Nothing is here. All paths are in /api/v1/openapi.json.")
-        })
+        .fallback(|| async { Problem::not_found("Nothing is here. All paths are in /api/v1/openapi.json.") })
         .method_not_allowed_fallback(|| async {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "This path takes other methods; see /api/v1/openapi.json.",
-            )
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "This path takes other methods; see /api/v1/openapi.json.")
         })
         .layer(from_fn(guard::guard))
         .with_state(app)
@@ -94,12 +85,7 @@ fn open() -> Router<Shared> {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::get))
-        .route(
-            "/session",
-            get(session::get)
-                .post(session::post)
-                .delete(session::delete),
-        )
+        .route("/session", get(session::get).post(session::post).delete(session::delete))
         .route("/details", get(details::get))
 }
 
@@ -113,10 +99,7 @@ fn api() -> Router<Shared> {
         .route("/api/v1/agents/{extension}/pops", get(stream::get))
         .route("/api/v1/agents/{extension}/token", post(tokens::post))
         .route("/api/v1/journal", get(journal::list))
-        .route(
-            "/api/v1/journal/{id}",
-            get(journal::get).delete(journal::delete),
-        )
+        .route("/api/v1/journal/{id}", get(journal::get).delete(journal::delete))
         .route("/api/v1/journal/{id}/retry", post(journal::retry))
         .route("/api/v1/salesforce/grant", put(grant::put))
         .route("/api/v1/feeds/{name}/events", post(feeds::post))

@@ -32,18 +32,11 @@ struct SignIn {
     token: Secret,
 }
 
-pub(super) async fn get(
-    State(app): State<Shared>,
-    caller: Caller,
-) -> Result<Json<Session>, Problem> {
+pub(super) async fn get(State(app): State<Shared>, caller: Caller) -> Result<Json<Session>, Problem> {
     session(&app, &caller).map(Json)
 }
 
-pub(super) async fn post(
-    State(app): State<Shared>,
-    client: Client,
-    request: Request,
-) -> Result<Response, Problem> {
+pub(super) async fn post(State(app): State<Shared>, client: Client, request: Request) -> Result<Response, Problem> {
     origin::check(request.headers(), &app.handles.public_url)?;
     let token = match auth::bearer(request.headers())? {
         Some(token) => token,
@@ -55,11 +48,7 @@ pub(super) async fn post(
 }
 
 /// Takes the cookie back even when the token behind it is no longer valid.
-pub(super) async fn delete(
-    State(app): State<Shared>,
-    headers: HeaderMap,
-    caller: Result<Caller, Problem>,
-) -> Response {
+pub(super) async fn delete(State(app): State<Shared>, headers: HeaderMap, caller: Result<Caller, Problem>) -> Response {
     if let Err(problem) = origin::check(&headers, &app.handles.public_url) {
         return problem.into_response();
     }
@@ -71,9 +60,9 @@ pub(super) async fn delete(
 }
 
 fn session(app: &App, caller: &Caller) -> Result<Session, Problem> {
-    let extension = caller.agent().ok_or_else(|| {
-        Problem::forbidden("The agent page is for agents. Sign in with an agent's token.")
-    })?;
+    let extension = caller
+        .agent()
+        .ok_or_else(|| Problem::forbidden("The agent page is for agents. Sign in with an agent's token."))?;
     let key = app.handles.agents.details_key(extension);
     Ok(Session {
         extension: extension.clone(),
@@ -84,10 +73,8 @@ fn session(app: &App, caller: &Caller) -> Result<Session, Problem> {
 
 /// `{"token":…}`, or the form of a page without scripts.
 async fn token_of_body(request: Request) -> Result<Secret, Problem> {
-    let is_form = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form"));
+    let is_form =
+        request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form"));
     let bytes = body::read(request).await?;
     let token = if bytes.is_empty() {
         None
@@ -96,23 +83,18 @@ async fn token_of_body(request: Request) -> Result<Secret, Problem> {
     } else {
         Some(body::parse::<SignIn>(&bytes)?.token)
     };
-    token.filter(|token| !token.is_empty()).ok_or_else(|| {
-        Problem::unauthorized("No token. Send {\"token\":\"…\"} or `Authorization: Bearer TOKEN`.")
-    })
+    token
+        .filter(|token| !token.is_empty())
+        .ok_or_else(|| Problem::unauthorized("No token. Send {\"token\":\"…\"} or `Authorization: Bearer TOKEN`."))
 }
 
 fn form_token(bytes: &[u8]) -> Option<Secret> {
     let text = format!("/?{}", std::str::from_utf8(bytes).ok()?);
     let uri = text.parse().ok()?;
-    axum::extract::Query::<SignIn>::try_from_uri(&uri)
-        .ok()
-        .map(|form| form.0.token)
+    axum::extract::Query::<SignIn>::try_from_uri(&uri).ok().map(|form| form.0.token)
 }
 
 fn set_cookie(app: &App, value: &str, max_age: u32) -> String {
     let secure = if app.is_https() { "; Secure" } else { "" };
-    format!(
-        "{}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}",
-        app.cookie_name()
-    )
+    format!("{}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}", app.cookie_name())
 }

@@ -19,19 +19,10 @@ pub(super) struct Stalling<T> {
 impl<T> Stalling<T> {
     /// `patience`: how long the far end may leave unread what is sent to it.
     pub fn new(inner: T, patience: Duration) -> Self {
-        Self {
-            inner,
-            patience,
-            timer: Box::pin(sleep(patience)),
-            waits: false,
-        }
+        Self { inner, patience, timer: Box::pin(sleep(patience)), waits: false }
     }
 
-    fn judge<R>(
-        &mut self,
-        cx: &mut Context<'_>,
-        wrote: Poll<io::Result<R>>,
-    ) -> Poll<io::Result<R>> {
+    fn judge<R>(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
         if wrote.is_ready() {
             self.waits = false;
             return wrote;
@@ -46,21 +37,13 @@ impl<T> Stalling<T> {
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Stalling<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(cx, buffer)
     }
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Stalling<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let wrote = Pin::new(&mut self.inner).poll_write(cx, bytes);
         self.judge(cx, wrote)
     }

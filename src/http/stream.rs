@@ -47,22 +47,14 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let Path(extension) = extension?;
     caller.must_be(&extension)?;
-    let header = headers
-        .get("last-event-id")
-        .map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
+    let header = headers.get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
     let last = header.or(options?.0.last_event_id);
     let subscription = app
         .handles
         .hub
         .subscribe(&extension, last.as_deref().filter(|id| !id.is_empty()))
         .map_err(|error| Problem::too_many(format!("{error}."), 5))?;
-    Ok(response(Stream {
-        app,
-        caller,
-        subscription,
-        comments: comments(),
-        began: false,
-    }))
+    Ok(response(Stream { app, caller, subscription, comments: comments(), began: false }))
 }
 
 fn response(stream: Stream) -> Response {
@@ -103,8 +95,5 @@ fn comments() -> Interval {
 
 /// `data` is JSON on one line, so it cannot end the event early.
 fn frame(event: &Event) -> String {
-    format!(
-        "id: {}\nevent: {}\ndata: {}\n\n",
-        event.id, event.name, event.data
-    )
+    format!("id: {}\nevent: {}\ndata: {}\n\n", event.id, event.name, event.data)
 }

@@ -24,9 +24,7 @@ pub(super) async fn post(
     caller.must_be_admin()?;
     let Path(extension) = extension?;
     if !is_extension(&extension.0) {
-        return Err(Problem::bad_request(
-            "This is no extension; expected up to 32 letters, digits, dots, - and _.",
-        ));
+        return Err(Problem::bad_request("This is no extension; expected up to 32 letters, digits, dots, - and _."));
     }
     let agents = app.handles.agents.clone();
     let token = make(agents.clone(), extension.clone()).await?;
@@ -45,10 +43,9 @@ async fn make(agents: AgentStore, extension: Extension) -> Result<Secret, Proble
     match made {
         Ok(Ok(token)) => Ok(token),
         Ok(Err(error)) => Err(failed(&error)),
-        Err(_) => Err(Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "The token could not be made. Look into the log.",
-        )),
+        Err(_) => {
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The token could not be made. Look into the log."))
+        }
     }
 }
 

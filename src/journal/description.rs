@@ -16,18 +16,9 @@ const CANDIDATES: usize = 10;
 
 pub(super) fn of(task: &Task) -> String {
     let record = task.part.record;
-    let paragraphs = [
-        head(record),
-        journey(task),
-        end(task),
-        candidates(&task.link.candidates),
-        repairs(task),
-        notes(task),
-    ];
-    let told: Vec<String> = paragraphs
-        .into_iter()
-        .filter(|paragraph| !paragraph.is_empty())
-        .collect();
+    let paragraphs =
+        [head(record), journey(task), end(task), candidates(&task.link.candidates), repairs(task), notes(task)];
+    let told: Vec<String> = paragraphs.into_iter().filter(|paragraph| !paragraph.is_empty()).collect();
     told.join("\n\n")
 }
 
@@ -48,12 +39,7 @@ fn journey(task: &Task) -> String {
     let day = day(task, call.started);
     let zone = task.zone.iana_name().unwrap_or("UTC");
     let mut told = vec![format!("Journey ({day}, {zone}):")];
-    told.extend(
-        call.journey
-            .iter()
-            .take(STEPS)
-            .map(|step| line(task, day, step)),
-    );
+    told.extend(call.journey.iter().take(STEPS).map(|step| line(task, day, step)));
     let untold = call.journey.len().saturating_sub(STEPS);
     if untold > 0 {
         told.push(format!("… and {untold} more"));
@@ -68,9 +54,7 @@ fn line(task: &Task, day: Date, step: &JourneyStep) -> String {
 fn words(task: &Task, what: &Happening) -> String {
     let who = |extension: &Extension| who(task, extension);
     let by = |extension: &Option<Extension>| {
-        extension
-            .as_ref()
-            .map_or_else(String::new, |extension| format!(" by {}", who(extension)))
+        extension.as_ref().map_or_else(String::new, |extension| format!(" by {}", who(extension)))
     };
     match what {
         Happening::Started => "started".to_owned(),
@@ -81,9 +65,7 @@ fn words(task: &Task, what: &Happening) -> String {
         Happening::Held(extension) => format!("held by {}", who(extension)),
         Happening::Resumed(extension) => format!("taken back by {}", who(extension)),
         Happening::Transferred { by: from, to } => {
-            let to = to.as_ref().map_or_else(String::new, |to| {
-                format!(" to {}", who(&Extension(to.clone())))
-            });
+            let to = to.as_ref().map_or_else(String::new, |to| format!(" to {}", who(&Extension(to.clone()))));
             format!("transferred{}{to}", by(from))
         }
         Happening::Parked(extension) => format!("parked{}", by(extension)),
@@ -121,12 +103,7 @@ fn candidates(matches: &[&Match]) -> String {
         return String::new();
     }
     let mut told = vec!["Several records have this number; nobody chose:".to_owned()];
-    told.extend(
-        matches
-            .iter()
-            .take(CANDIDATES)
-            .map(|found| candidate(found)),
-    );
+    told.extend(matches.iter().take(CANDIDATES).map(|found| candidate(found)));
     let untold = matches.len().saturating_sub(CANDIDATES);
     if untold > 0 {
         told.push(format!("… and {untold} more"));
@@ -135,10 +112,7 @@ fn candidates(matches: &[&Match]) -> String {
 }
 
 fn candidate(found: &Match) -> String {
-    let account = found
-        .account
-        .as_ref()
-        .map_or_else(String::new, |account| format!(", {}", one_line(account)));
+    let account = found.account.as_ref().map_or_else(String::new, |account| format!(", {}", one_line(account)));
     let (name, object, id) = (one_line(&found.name), &found.object, &found.id);
     format!("- {name}{account} ({object} {id})")
 }
@@ -154,19 +128,13 @@ fn repairs(task: &Task) -> String {
         ));
     }
     if task.part.repairs.fallback_owner {
-        told.push(
-            "The agent's user in Salesforce may not own it; the fallback owner does.".to_owned(),
-        );
+        told.push("The agent's user in Salesforce may not own it; the fallback owner does.".to_owned());
     }
     told.join("\n")
 }
 
 fn notes(task: &Task) -> String {
-    let told: Vec<String> = task
-        .notes
-        .iter()
-        .filter_map(|note| said(task, note))
-        .collect();
+    let told: Vec<String> = task.notes.iter().filter_map(|note| said(task, note)).collect();
     told.join("\n\n")
 }
 
@@ -175,9 +143,7 @@ fn said(task: &Task, note: &Note) -> Option<String> {
     let by = note
         .extension
         .as_ref()
-        .map_or_else(String::new, |extension| {
-            format!(" by {}", who(task, &Extension(extension.clone())))
-        });
+        .map_or_else(String::new, |extension| format!(" by {}", who(task, &Extension(extension.clone()))));
     (!text.is_empty()).then(|| format!("Notes{by}:\n{text}"))
 }
 
@@ -196,10 +162,6 @@ fn day(task: &Task, at: Timestamp) -> Date {
 /// The time, and the date where it is another day than that of the call's start.
 fn clock(task: &Task, day: Date, at: Timestamp) -> String {
     let at = at.to_zoned(task.zone.clone());
-    let form = if at.date() == day {
-        "%H:%M:%S"
-    } else {
-        "%Y-%m-%d %H:%M:%S"
-    };
+    let form = if at.date() == day { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
     at.strftime(form).to_string()
 }

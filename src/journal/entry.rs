@@ -73,10 +73,7 @@ pub enum Event {
     /// The Task is there. `noted`: an agent added to it while it was under way.
     Logged { at: Timestamp, noted: bool },
     /// It was not written; it may be later.
-    Again {
-        not_before: Option<Timestamp>,
-        reason: Option<Reason>,
-    },
+    Again { not_before: Option<Timestamp>, reason: Option<Reason> },
     /// The answer was lost, or a look-up did not find it yet.
     Unknown { look_at: Option<Timestamp> },
     /// It was not written, and will not be as it is.
@@ -129,18 +126,12 @@ impl EntryState {
 
     /// To be sent as soon as there is company.
     pub fn due() -> Self {
-        Self::Waiting {
-            not_before: None,
-            reason: None,
-        }
+        Self::Waiting { not_before: None, reason: None }
     }
 
     fn waiting_after(self, event: Event) -> Self {
         match event {
-            Event::Sent { at } => Self::Wire {
-                since: at,
-                look_at: None,
-            },
+            Event::Sent { at } => Self::Wire { since: at, look_at: None },
             Event::Again { not_before, reason } => Self::Waiting { not_before, reason },
             Event::Refused { at, reason } => Self::Parked { at, reason },
             Event::Retry => Self::due(),
@@ -155,10 +146,7 @@ impl EntryState {
             Event::Again { not_before, reason } => Self::Waiting { not_before, reason },
             Event::Unknown { look_at } => Self::Wire { since, look_at },
             Event::Refused { at, reason } => Self::Parked { at, reason },
-            Event::Retry => Self::Wire {
-                since,
-                look_at: None,
-            },
+            Event::Retry => Self::Wire { since, look_at: None },
             Event::Sent { .. } | Event::Noted => self,
         }
     }
@@ -197,11 +185,7 @@ mod tests {
     }
 
     fn reason() -> Reason {
-        Reason {
-            code: "X".into(),
-            message: String::new(),
-            advice: String::new(),
-        }
+        Reason { code: "X".into(), message: String::new(), advice: String::new() }
     }
 
     fn wire() -> EntryState {
@@ -209,29 +193,14 @@ mod tests {
     }
 
     fn again() -> Event {
-        Event::Again {
-            not_before: Some(at(9)),
-            reason: None,
-        }
+        Event::Again { not_before: Some(at(9)), reason: None }
     }
 
     #[test]
     fn a_lost_answer_keeps_it_on_the_wire_since_it_was_sent() {
-        let state = wire().after(Event::Unknown {
-            look_at: Some(at(700)),
-        });
-        assert_eq!(
-            state,
-            EntryState::Wire {
-                since: at(5),
-                look_at: Some(at(700))
-            }
-        );
-        assert_eq!(
-            state.after(Event::Retry),
-            wire(),
-            "an operator's retry looks it up, it does not send it"
-        );
+        let state = wire().after(Event::Unknown { look_at: Some(at(700)) });
+        assert_eq!(state, EntryState::Wire { since: at(5), look_at: Some(at(700)) });
+        assert_eq!(state.after(Event::Retry), wire(), "an operator's retry looks it up, it does not send it");
     }
 
     #[test]
@@ -245,10 +214,7 @@ mod tests {
     #[test]
     fn what_is_done_or_parked_is_not_sent() {
         let done = EntryState::Done { at: at(6) };
-        let parked = wire().after(Event::Refused {
-            at: at(6),
-            reason: reason(),
-        });
+        let parked = wire().after(Event::Refused { at: at(6), reason: reason() });
         for state in [done, parked.clone()] {
             for event in [Event::Sent { at: at(8) }, again()] {
                 assert_eq!(state.clone().after(event), state);

@@ -8,21 +8,12 @@ pub enum JournalError {
     #[error("{path}: another ctibridge uses this state folder; stop it, or give each its own bridge.state_dir", path = path.display())]
     InUse { path: PathBuf },
     #[error("{path}: {error}; expected a folder that ctibridge may write to", path = path.display())]
-    Folder {
-        path: PathBuf,
-        error: std::io::Error,
-    },
+    Folder { path: PathBuf, error: std::io::Error },
     #[error("{path}: the calls on disk are damaged ({detail}); restore the file from a backup, or move it and its -wal away to begin anew", path = path.display())]
     Damaged { path: PathBuf, detail: String },
     #[error("{path}: written by a newer ctibridge (layout {found}, this one knows {known}); run that version", path = path.display())]
-    Newer {
-        path: PathBuf,
-        found: i64,
-        known: i64,
-    },
-    #[error(
-        "built with SQLite {found}; 3.51.3 or later is needed, earlier ones can damage a database"
-    )]
+    Newer { path: PathBuf, found: i64, known: i64 },
+    #[error("built with SQLite {found}; 3.51.3 or later is needed, earlier ones can damage a database")]
     OldLibrary { found: String },
     #[error("{path}: {detail}", path = path.display())]
     Open { path: PathBuf, detail: String },

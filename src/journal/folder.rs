@@ -23,20 +23,12 @@ impl Folder {
     /// # Errors
     /// When another process holds it, or it cannot be written.
     pub fn take(path: &Path) -> Result<Self, JournalError> {
-        let folder = |error| JournalError::Folder {
-            path: path.to_owned(),
-            error,
-        };
+        let folder = |error| JournalError::Folder { path: path.to_owned(), error };
         make(path).map_err(folder)?;
         let lock = private_file(&path.join("journal.lock")).map_err(folder)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                _lock: lock,
-                path: path.to_owned(),
-            }),
-            Err(TryLockError::WouldBlock) => Err(JournalError::InUse {
-                path: path.to_owned(),
-            }),
+            Ok(()) => Ok(Self { _lock: lock, path: path.to_owned() }),
+            Err(TryLockError::WouldBlock) => Err(JournalError::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(error)) => Err(folder(error)),
         }
     }
@@ -44,29 +36,17 @@ impl Folder {
     /// The database's file, made with the right mode before the database opens it: its companions take the mode from it.
     pub fn database(&self) -> Result<PathBuf, JournalError> {
         let path = self.path.join("journal.db");
-        private_file(&path).map_err(|error| JournalError::Folder {
-            path: path.clone(),
-            error,
-        })?;
+        private_file(&path).map_err(|error| JournalError::Folder { path: path.clone(), error })?;
         Ok(path)
     }
 }
 
 fn make(path: &Path) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(PRIVATE_FOLDER)
-        .create(path)
+    DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path)
 }
 
 fn private_file(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(PRIVATE_FILE)
-        .open(path)?;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(PRIVATE_FILE).open(path)?;
     file.set_permissions(Permissions::from_mode(PRIVATE_FILE))?;
     Ok(file)
 }
@@ -79,10 +59,7 @@ mod tests {
     fn a_second_daemon_is_told_that_the_folder_is_taken() {
         let dir = tempfile::tempdir().unwrap();
         let first = Folder::take(dir.path()).unwrap();
-        assert!(matches!(
-            Folder::take(dir.path()),
-            Err(JournalError::InUse { .. })
-        ));
+        assert!(matches!(Folder::take(dir.path()), Err(JournalError::InUse { .. })));
         drop(first);
         assert!(Folder::take(dir.path()).is_ok());
     }

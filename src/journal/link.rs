@@ -17,11 +17,7 @@ pub(super) struct Link<'a> {
 }
 
 /// By the agent's choice, else by the best match.
-pub(super) fn link<'a>(
-    answer: Option<&'a Answer>,
-    notes: &[&Note],
-    refused: Option<&Unlinked>,
-) -> Link<'a> {
+pub(super) fn link<'a>(answer: Option<&'a Answer>, notes: &[&Note], refused: Option<&Unlinked>) -> Link<'a> {
     let best = best(answer);
     let chosen = notes.iter().rev().find_map(|note| note.record_id.as_ref());
     let link = match chosen {
@@ -33,27 +29,18 @@ pub(super) fn link<'a>(
 
 /// The best matches: those of the first one's object and exactness.
 fn best(answer: Option<&Answer>) -> Vec<&Match> {
-    let matches = answer
-        .map(|answer| answer.matches.as_slice())
-        .unwrap_or_default();
+    let matches = answer.map(|answer| answer.matches.as_slice()).unwrap_or_default();
     let Some(first) = matches.first() else {
         return Vec::new();
     };
-    matches
-        .iter()
-        .filter(|other| other.object == first.object && other.exactness == first.exactness)
-        .collect()
+    matches.iter().filter(|other| other.object == first.object && other.exactness == first.exactness).collect()
 }
 
 fn by_match(best: Vec<&Match>) -> Link<'_> {
     match best.as_slice() {
         [] => Link::default(),
         [one] => to_match(one),
-        several => Link {
-            what: common_account(several),
-            candidates: best,
-            ..Link::default()
-        },
+        several => Link { what: common_account(several), candidates: best, ..Link::default() },
     }
 }
 
@@ -66,18 +53,9 @@ fn to_match(found: &Match) -> Link<'_> {
 fn to_record<'a>(object: &str, id: &RecordId, person: Option<&RecordId>) -> Link<'a> {
     let id = Some(id.clone());
     match (object, person) {
-        ("Contact" | "Lead", _) => Link {
-            who: id,
-            ..Link::default()
-        },
-        (_, Some(person)) => Link {
-            who: Some(person.clone()),
-            ..Link::default()
-        },
-        (_, None) => Link {
-            what: id,
-            ..Link::default()
-        },
+        ("Contact" | "Lead", _) => Link { who: id, ..Link::default() },
+        (_, Some(person)) => Link { who: Some(person.clone()), ..Link::default() },
+        (_, None) => Link { what: id, ..Link::default() },
     }
 }
 
@@ -90,9 +68,7 @@ fn by_choice<'a>(answer: Option<&'a Answer>, best: &[&'a Match], id: &RecordId) 
     let mut link = to_record(object_of(id), id, None);
     if let (None, [one], true) = (&link.who, best, object_of(id).is_empty()) {
         link.record = Some(one);
-        link.who = (one.object == "Contact")
-            .then(|| one.id.clone())
-            .or_else(|| one.person_contact_id.clone());
+        link.who = (one.object == "Contact").then(|| one.id.clone()).or_else(|| one.person_contact_id.clone());
     }
     link
 }
@@ -110,17 +86,12 @@ fn object_of(id: &RecordId) -> &'static str {
 fn common_account(matches: &[&Match]) -> Option<RecordId> {
     let (first, others) = matches.split_first()?;
     let account = first.account_id.as_ref()?;
-    let shared = first.object == "Contact"
-        && others
-            .iter()
-            .all(|other| other.account_id.as_ref() == Some(account));
+    let shared = first.object == "Contact" && others.iter().all(|other| other.account_id.as_ref() == Some(account));
     shared.then(|| account.clone())
 }
 
 fn without<'a>(mut link: Link<'a>, refused: Option<&Unlinked>) -> Link<'a> {
-    let records = refused
-        .map(|refused| refused.records.as_slice())
-        .unwrap_or_default();
+    let records = refused.map(|refused| refused.records.as_slice()).unwrap_or_default();
     let kept = |id: &RecordId| !records.contains(id);
     link.who = link.who.filter(kept);
     link.what = link.what.filter(kept);

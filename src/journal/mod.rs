@@ -89,16 +89,8 @@ impl Journal {
             news: Arc::default(),
             counts: watch::Sender::new(store.counts().await?),
         };
-        tasks.spawn(
-            "journal writer",
-            writer::run(store, jobs, seen.clone(), tasks.stopping()),
-        );
-        Ok(Self {
-            queue,
-            reader,
-            seen,
-            sender: watch::Sender::new(SenderHealth::default()),
-        })
+        tasks.spawn("journal writer", writer::run(store, jobs, seen.clone(), tasks.stopping()));
+        Ok(Self { queue, reader, seen, sender: watch::Sender::new(SenderHealth::default()) })
     }
 
     /// The calls that were not over when the journal was last written.
@@ -222,22 +214,14 @@ impl Journal {
 
     async fn ask(&self, op: Op) -> Result<Outcome, JournalError> {
         let (reply, answer) = oneshot::channel();
-        let job = Job {
-            op,
-            reply: Some(reply),
-        };
-        self.queue
-            .send(job)
-            .await
-            .map_err(|_| JournalError::Stopped)?;
+        let job = Job { op, reply: Some(reply) };
+        self.queue.send(job).await.map_err(|_| JournalError::Stopped)?;
         answer.await.map_err(|_| JournalError::Stopped)
     }
 }
 
 fn to_json(value: &impl Serialize) -> Option<String> {
-    serde_json::to_string(value)
-        .inspect_err(|error| tracing::error!(%error, "a call could not be put in writing"))
-        .ok()
+    serde_json::to_string(value).inspect_err(|error| tracing::error!(%error, "a call could not be put in writing")).ok()
 }
 
 #[cfg(test)]

@@ -65,12 +65,6 @@ mod tests {
         let notes = merge(Vec::new(), note("101", Some("Sold"), None));
         let notes = merge(notes, note("102", None, Some("called back")));
         let notes = merge(notes, note("101", None, Some("two boxes")));
-        assert_eq!(
-            notes,
-            [
-                note("102", None, Some("called back")),
-                note("101", Some("Sold"), Some("two boxes"))
-            ]
-        );
+        assert_eq!(notes, [note("102", None, Some("called back")), note("101", Some("Sold"), Some("two boxes"))]);
     }
 }

@@ -104,10 +104,7 @@ pub(super) fn coalesce(batch: &mut Vec<super::writer::Job>, job: super::writer::
         batch.push(job);
         return;
     };
-    let earlier = batch
-        .iter_mut()
-        .rev()
-        .find(|other| other.op.call() == Some(call.as_str()));
+    let earlier = batch.iter_mut().rev().find(|other| other.op.call() == Some(call.as_str()));
     match earlier.map(|other| &mut other.op) {
         Some(Op::Keep { json: older, .. }) => older.clone_from(json),
         Some(_) | None => batch.push(job),
@@ -117,10 +114,9 @@ pub(super) fn coalesce(batch: &mut Vec<super::writer::Job>, job: super::writer::
 impl Op {
     fn call(&self) -> Option<&str> {
         match self {
-            Self::Keep { call, .. }
-            | Self::Ended { call, .. }
-            | Self::Forget { call }
-            | Self::Note { call, .. } => Some(call),
+            Self::Keep { call, .. } | Self::Ended { call, .. } | Self::Forget { call } | Self::Note { call, .. } => {
+                Some(call)
+            }
             Self::Flush
             | Self::Retry(_)
             | Self::Drop(_)
@@ -136,13 +132,6 @@ impl Op {
 
     /// Whether it may give the sender something to do.
     pub fn is_news(&self) -> bool {
-        matches!(
-            self,
-            Self::Ended { .. }
-                | Self::Note { .. }
-                | Self::Retry(_)
-                | Self::Split { .. }
-                | Self::Settle(_)
-        )
+        matches!(self, Self::Ended { .. } | Self::Note { .. } | Self::Retry(_) | Self::Split { .. } | Self::Settle(_))
     }
 }

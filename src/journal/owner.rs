@@ -51,10 +51,7 @@ impl Owners {
         if match_user_extension {
             by_extension.extend(users_by_extension(users));
         }
-        for agent in agents
-            .iter()
-            .filter(|agent| !agent.salesforce_user.is_empty())
-        {
+        for agent in agents.iter().filter(|agent| !agent.salesforce_user.is_empty()) {
             // A user who is named but left must not give way to whoever has the extension in Salesforce.
             by_extension.remove(&agent.extension);
             if let Some(owner) = named(users, &agent.salesforce_user) {
@@ -85,10 +82,7 @@ impl Owners {
 /// else the one who was rung, if only one was.
 pub(super) fn responsible(record: &CallRecord) -> Option<&Extension> {
     let agents = &record.call.agents;
-    let talked = agents
-        .iter()
-        .filter(|part| talked(part))
-        .max_by_key(|part| (part.talk_ms, part.last_talk));
+    let talked = agents.iter().filter(|part| talked(part)).max_by_key(|part| (part.talk_ms, part.last_talk));
     talked
         .or_else(|| dialed(record))
         .or_else(|| only_one(agents.iter().filter(|part| part.rang)))
@@ -97,12 +91,7 @@ pub(super) fn responsible(record: &CallRecord) -> Option<&Extension> {
 
 /// The agents who talked with the outside party, each once, in the order in which they came to the call.
 pub(super) fn talkers(record: &CallRecord) -> Vec<&AgentPart> {
-    record
-        .call
-        .agents
-        .iter()
-        .filter(|part| talked(part))
-        .collect()
+    record.call.agents.iter().filter(|part| talked(part)).collect()
 }
 
 fn talked(part: &AgentPart) -> bool {
@@ -151,22 +140,13 @@ fn fallback_owner(users: &[User], name: &str) -> Option<Owner> {
 }
 
 fn by_id(users: &[User], id: &RecordId) -> Owner {
-    users
-        .iter()
-        .find(|user| user.id == *id)
-        .map_or_else(|| unknown(id), owner)
+    users.iter().find(|user| user.id == *id).map_or_else(|| unknown(id), owner)
 }
 
 fn unknown(id: &RecordId) -> Owner {
-    Owner {
-        id: id.clone(),
-        time_zone: None,
-    }
+    Owner { id: id.clone(), time_zone: None }
 }
 
 fn owner(user: &User) -> Owner {
-    Owner {
-        id: user.id.clone(),
-        time_zone: user.time_zone.clone(),
-    }
+    Owner { id: user.id.clone(), time_zone: user.time_zone.clone() }
 }

@@ -64,11 +64,7 @@ impl Pace {
     /// How long to leave Salesforce alone.
     pub fn failed(&mut self, retry: Retry) -> Duration {
         self.failures = self.failures.saturating_add(1);
-        let wait = if self.failures <= QUICK_TRIES {
-            self.quick.next_wait()
-        } else {
-            spread(PROBE)
-        };
+        let wait = if self.failures <= QUICK_TRIES { self.quick.next_wait() } else { spread(PROBE) };
         match retry {
             Retry::Soon | Retry::Never => wait,
             Retry::After(asked) => wait.max(spread(asked)),
@@ -108,10 +104,7 @@ mod tests {
         let mut pace = Pace::new();
         let waits: Vec<u64> = (0..6).map(|_| pace.failed(Retry::Soon).as_secs()).collect();
         assert!(waits.iter().take(3).all(|wait| *wait <= 4), "{waits:?}");
-        assert!(
-            waits.iter().skip(3).all(|wait| (30..=33).contains(wait)),
-            "{waits:?}"
-        );
+        assert!(waits.iter().skip(3).all(|wait| (30..=33).contains(wait)), "{waits:?}");
         pace.written();
         assert!(pace.failed(Retry::Soon) <= Duration::from_secs(1));
     }
@@ -127,10 +120,7 @@ mod tests {
     fn a_row_is_to_blame_only_when_others_went_through() {
         let mut pace = Pace::new();
         let id = EntryId(7);
-        assert!(
-            (0..9).all(|tries| !pace.is_culprit(id, tries)),
-            "all are refused: the login, perhaps"
-        );
+        assert!((0..9).all(|tries| !pace.is_culprit(id, tries)), "all are refused: the login, perhaps");
         pace.written();
         assert!(!pace.is_culprit(id, 0));
         pace.written();

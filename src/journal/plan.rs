@@ -51,10 +51,7 @@ pub(super) fn answered(sent: &Sent, outcome: &RowOutcome) -> Settlement {
     match repaired(sent, error) {
         Some(repairs) => Settlement {
             id: sent.entry.id,
-            what: Settled::Event(Event::Again {
-                not_before: None,
-                reason: Some(reason(error)),
-            }),
+            what: Settled::Event(Event::Again { not_before: None, reason: Some(reason(error)) }),
             attempts: sent.entry.attempts,
             repairs,
         },
@@ -65,10 +62,7 @@ pub(super) fn answered(sent: &Sent, outcome: &RowOutcome) -> Settlement {
 /// The fate of an entry whose answer was lost: what can be repeated is, the rest is looked up first.
 pub(super) fn lost(entry: &Entry, upsert: bool) -> Settlement {
     let event = if upsert || entry.task.is_some() {
-        Event::Again {
-            not_before: None,
-            reason: None,
-        }
+        Event::Again { not_before: None, reason: None }
     } else {
         Event::Unknown { look_at: None }
     };
@@ -77,13 +71,7 @@ pub(super) fn lost(entry: &Entry, upsert: bool) -> Settlement {
 
 /// The fate of an entry that was certainly not written.
 pub(super) fn not_written(entry: &Entry, not_before: Option<Timestamp>) -> Settlement {
-    unchanged(
-        entry,
-        Event::Again {
-            not_before,
-            reason: None,
-        },
-    )
+    unchanged(entry, Event::Again { not_before, reason: None })
 }
 
 /// The fate of an entry that was looked up: one that is not there may still come, until `settle_after` has passed since it was sent.
@@ -106,12 +94,7 @@ pub(super) fn looked_up(
     if settled <= now {
         return not_written(entry, None);
     }
-    unchanged(
-        entry,
-        Event::Unknown {
-            look_at: Some(settled),
-        },
-    )
+    unchanged(entry, Event::Unknown { look_at: Some(settled) })
 }
 
 pub(super) fn parked(entry: &Entry, at: Timestamp, reason: Reason) -> Settlement {
@@ -120,26 +103,15 @@ pub(super) fn parked(entry: &Entry, at: Timestamp, reason: Reason) -> Settlement
 
 /// As [`not_written`], with one more try counted.
 pub(super) fn tried(entry: &Entry, not_before: Timestamp) -> Settlement {
-    Settlement {
-        attempts: entry.attempts.saturating_add(1),
-        ..not_written(entry, Some(not_before))
-    }
+    Settlement { attempts: entry.attempts.saturating_add(1), ..not_written(entry, Some(not_before)) }
 }
 
 pub(super) fn plus(at: Timestamp, wait: Duration) -> Timestamp {
-    SignedDuration::try_from(wait)
-        .ok()
-        .and_then(|wait| at.checked_add(wait).ok())
-        .unwrap_or(Timestamp::MAX)
+    SignedDuration::try_from(wait).ok().and_then(|wait| at.checked_add(wait).ok()).unwrap_or(Timestamp::MAX)
 }
 
 fn unchanged(entry: &Entry, event: Event) -> Settlement {
-    Settlement {
-        id: entry.id,
-        what: Settled::Event(event),
-        attempts: entry.attempts,
-        repairs: entry.repairs.clone(),
-    }
+    Settlement { id: entry.id, what: Settled::Event(event), attempts: entry.attempts, repairs: entry.repairs.clone() }
 }
 
 /// A refusal of the moment: how long to wait, and whether it is about this row, so that the tries are counted.
@@ -169,10 +141,7 @@ fn later(sent: &Sent, error: &RowError, moment: &Moment) -> Settlement {
     let wait = moment.wait.mul_f64(0.5 + sent.spread.clamp(0.0, 1.0));
     Settlement {
         id: sent.entry.id,
-        what: Settled::Event(Event::Again {
-            not_before: Some(plus(sent.now, wait)),
-            reason: Some(reason(error)),
-        }),
+        what: Settled::Event(Event::Again { not_before: Some(plus(sent.now, wait)), reason: Some(reason(error)) }),
         attempts,
         repairs: sent.entry.repairs.clone(),
     }
@@ -214,17 +183,11 @@ fn without_subtype(repairs: &mut Repairs) -> Option<()> {
 
 /// Records that were refused are not in a row again, so that this ends.
 fn unlink(repairs: &mut Repairs, row: &Row, error: &RowError) -> Option<()> {
-    let linked: Vec<RecordId> = ["WhoId", "WhatId"]
-        .iter()
-        .filter_map(|field| id_in(row, field))
-        .collect();
+    let linked: Vec<RecordId> = ["WhoId", "WhatId"].iter().filter_map(|field| id_in(row, field)).collect();
     if linked.is_empty() {
         return None;
     }
-    let unlinked = repairs.unlinked.get_or_insert_with(|| Unlinked {
-        code: String::new(),
-        records: Vec::new(),
-    });
+    let unlinked = repairs.unlinked.get_or_insert_with(|| Unlinked { code: String::new(), records: Vec::new() });
     unlinked.code.clone_from(&error.code);
     unlinked.records.extend(linked);
     Some(())
@@ -239,11 +202,7 @@ fn id_in(row: &Row, field: &str) -> Option<RecordId> {
 
 fn shorten(repairs: &mut Repairs, error: &RowError) -> Option<()> {
     let limit = limit_in(&error.message).unwrap_or(SHORT);
-    let fresh: Vec<&String> = error
-        .fields
-        .iter()
-        .filter(|field| !repairs.shortened.contains_key(*field))
-        .collect();
+    let fresh: Vec<&String> = error.fields.iter().filter(|field| !repairs.shortened.contains_key(*field)).collect();
     if fresh.is_empty() {
         return None;
     }
@@ -255,18 +214,11 @@ fn shorten(repairs: &mut Repairs, error: &RowError) -> Option<()> {
 /// `Subject: data value too large: … (max length=255)`
 fn limit_in(message: &str) -> Option<usize> {
     let (_, rest) = message.rsplit_once("max length=")?;
-    rest.split(|character: char| !character.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
+    rest.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }
 
 fn reason(error: &RowError) -> Reason {
-    let fields = if error.fields.is_empty() {
-        String::new()
-    } else {
-        format!(" [{}]", error.fields.join(", "))
-    };
+    let fields = if error.fields.is_empty() { String::new() } else { format!(" [{}]", error.fields.join(", ")) };
     Reason {
         code: error.code.clone(),
         message: format!("{}{fields}", error.message),
@@ -295,14 +247,10 @@ fn advice(code: &str) -> &'static str {
         "INACTIVE_OWNER_OR_USER" => {
             "the fallback owner is not active either: set log.fallback_owner to an active user; then retry"
         }
-        "UNABLE_TO_LOCK_ROW" => {
-            "something else in the org holds the record: retry when it has finished"
-        }
+        "UNABLE_TO_LOCK_ROW" => "something else in the org holds the record: retry when it has finished",
         "ENTITY_IS_DELETED" => {
             "the Task or its record was deleted in Salesforce: restore it and retry, or drop this entry"
         }
-        _ => {
-            "see what Salesforce says, correct it there or in [log], then retry; or drop this entry"
-        }
+        _ => "see what Salesforce says, correct it there or in [log], then retry; or drop this entry",
     }
 }

@@ -31,8 +31,7 @@ use crate::phone::PhoneNumber;
 use crate::salesforce::{Client, Error, Retry, Row, RowOutcome, Write};
 
 /// Who has this number, asked when the answer came too late for the call itself.
-pub type Resolve =
-    Arc<dyn Fn(PhoneNumber) -> BoxFuture<'static, Result<Answer, Error>> + Send + Sync>;
+pub type Resolve = Arc<dyn Fn(PhoneNumber) -> BoxFuture<'static, Result<Answer, Error>> + Send + Sync>;
 
 /// Looks at the disk this often even when nobody says that there is something new.
 const IDLE: Duration = Duration::from_mins(1);
@@ -76,14 +75,7 @@ impl Settings {
         resolve: Resolve,
         zone: TimeZone,
     ) -> Result<Self, TemplateError> {
-        Ok(Self {
-            templates: Templates::new(&config)?,
-            config,
-            agents,
-            match_user_extension,
-            resolve,
-            zone,
-        })
+        Ok(Self { templates: Templates::new(&config)?, config, agents, match_user_extension, resolve, zone })
     }
 }
 
@@ -188,42 +180,30 @@ impl Sender {
     /// Until there is a full batch or the first of it has waited long enough.
     fn wait(&mut self, ahead: &Ahead, now: Timestamp) -> Duration {
         if ahead.due == 0 {
-            let next = ahead
-                .next
-                .map(|next| next.duration_since(now).unsigned_abs());
+            let next = ahead.next.map(|next| next.duration_since(now).unsigned_abs());
             return next.unwrap_or(IDLE).min(IDLE).max(Duration::from_millis(1));
         }
         let since = self.company.get_or_insert_with(Instant::now);
         if ahead.due >= ROWS {
             return Duration::ZERO;
         }
-        self.settings
-            .config
-            .batch_window
-            .saturating_sub(since.elapsed())
+        self.settings.config.batch_window.saturating_sub(since.elapsed())
     }
 
     /// After a failure, a question that changes nothing finds out whether Salesforce is back.
     async fn probe(&mut self) -> Result<(), Trouble> {
         if self.pace.troubled() {
             let nothing = ["ctibridge-probe".to_owned()];
-            self.or_stop(self.client.find_tasks("CallObject", &nothing))
-                .await??;
+            self.or_stop(self.client.find_tasks("CallObject", &nothing)).await??;
         }
         Ok(())
     }
 
     async fn know_people(&mut self) -> Result<(), Trouble> {
-        if self
-            .people
-            .as_ref()
-            .is_some_and(|(_, until)| Instant::now() < *until)
-        {
+        if self.people.as_ref().is_some_and(|(_, until)| Instant::now() < *until) {
             return Ok(());
         }
-        let asked = self
-            .or_stop(people::ask(&self.client, &self.settings))
-            .await?;
+        let asked = self.or_stop(people::ask(&self.client, &self.settings)).await?;
         match (asked, &mut self.people) {
             (Ok(people), known) => {
                 let wait = if people.partial { PEOPLE_SOON } else { PEOPLE };
@@ -235,9 +215,7 @@ impl Sender {
                 *until = Instant::now() + PEOPLE_SOON;
             }
         }
-        let before = self
-            .now()
-            .checked_sub(SignedDuration::try_from(REMEMBER).unwrap_or_default());
+        let before = self.now().checked_sub(SignedDuration::try_from(REMEMBER).unwrap_or_default());
         if let Ok(before) = before {
             self.journal.ask(Op::Prune { before }).await?;
         }
@@ -248,38 +226,23 @@ impl Sender {
     async fn look_up(&mut self) -> Result<(), Trouble> {
         let now = self.now();
         let unsure = self.journal.reader.unsure(now, ROWS).await?;
-        let (repeatable, unsure): (Vec<Entry>, Vec<Entry>) = self
-            .readable(unsure)
-            .await?
-            .into_iter()
-            .partition(|entry| self.upsert() || entry.task.is_some());
-        let mut settled: Vec<Settlement> = repeatable
-            .iter()
-            .map(|entry| plan::not_written(entry, None))
-            .collect();
+        let (repeatable, unsure): (Vec<Entry>, Vec<Entry>) =
+            self.readable(unsure).await?.into_iter().partition(|entry| self.upsert() || entry.task.is_some());
+        let mut settled: Vec<Settlement> = repeatable.iter().map(|entry| plan::not_written(entry, None)).collect();
         if !unsure.is_empty() {
             let keys: Vec<String> = unsure.iter().map(|entry| entry.key.clone()).collect();
-            let found = self
-                .or_stop(self.client.find_tasks("CallObject", &keys))
-                .await??;
+            let found = self.or_stop(self.client.find_tasks("CallObject", &keys)).await??;
             let after = self.settings.config.settle_after;
-            settled.extend(unsure.iter().map(|entry| {
-                plan::looked_up(entry, since(entry, now), found.get(&entry.key), after, now)
-            }));
+            settled.extend(
+                unsure.iter().map(|entry| plan::looked_up(entry, since(entry, now), found.get(&entry.key), after, now)),
+            );
         }
-        tracing::info!(
-            entries = settled.len(),
-            "looked up entries whose answer was lost"
-        );
+        tracing::info!(entries = settled.len(), "looked up entries whose answer was lost");
         self.settle(settled).await
     }
 
     async fn send(&mut self, ahead: &Ahead) -> Result<(), Trouble> {
-        let due = self
-            .journal
-            .reader
-            .due(self.now(), self.pace.rows())
-            .await?;
+        let due = self.journal.reader.due(self.now(), self.pace.rows()).await?;
         let entries = self.readable(due).await?;
         if self.split(&entries).await? {
             return Ok(());
@@ -322,14 +285,9 @@ impl Sender {
             return Ok(false);
         }
         let mut split = false;
-        for entry in entries
-            .iter()
-            .filter(|entry| entry.agent.is_none() && !entry.tried)
-        {
-            let agents: Vec<_> = keys(&entry.record, Per::Agent)
-                .into_iter()
-                .filter_map(|(key, agent)| Some((key, agent?)))
-                .collect();
+        for entry in entries.iter().filter(|entry| entry.agent.is_none() && !entry.tried) {
+            let agents: Vec<_> =
+                keys(&entry.record, Per::Agent).into_iter().filter_map(|(key, agent)| Some((key, agent?))).collect();
             if !agents.is_empty() {
                 let id = entry.id;
                 self.journal.ask(Op::Split { id, agents }).await?;
@@ -353,9 +311,8 @@ impl Sender {
             let asked = (self.settings.resolve)(number);
             async move { (id, asked.await) }
         }));
-        let answers: Vec<(EntryId, Result<Answer, Error>)> = self
-            .or_stop(lookups.buffer_unordered(LOOKUPS).collect())
-            .await?;
+        let answers: Vec<(EntryId, Result<Answer, Error>)> =
+            self.or_stop(lookups.buffer_unordered(LOOKUPS).collect()).await?;
         let mut later = Vec::new();
         for (id, answer) in answers {
             let Some(entry) = batch.iter_mut().find(|entry| entry.id == id) else {
@@ -372,11 +329,7 @@ impl Sender {
     }
 
     /// Whether no later look-up can know more.
-    async fn take_answer(
-        &self,
-        entry: &mut Entry,
-        answer: Result<Answer, Error>,
-    ) -> Result<bool, Trouble> {
+    async fn take_answer(&self, entry: &mut Entry, answer: Result<Answer, Error>) -> Result<bool, Trouble> {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) if error.retry() == Retry::Never => return Ok(true),
@@ -409,8 +362,7 @@ impl Sender {
         let updates = batch.iter().any(|entry| entry.task.is_some());
         let write = Write {
             object: "Task".to_owned(),
-            external_id_field: (self.upsert() && !updates)
-                .then(|| self.settings.config.external_id_field.clone()),
+            external_id_field: (self.upsert() && !updates).then(|| self.settings.config.external_id_field.clone()),
             rows: rows.clone(),
         };
         let started = Instant::now();
@@ -418,11 +370,7 @@ impl Sender {
         let answer = self.last(self.client.write(write)).await?;
         match answer {
             Ok(outcomes) => {
-                tracing::info!(
-                    sf.rows = batch.len(),
-                    ms = started.elapsed().as_millis(),
-                    "batch written"
-                );
+                tracing::info!(sf.rows = batch.len(), ms = started.elapsed().as_millis(), "batch written");
                 self.answered(&batch, &rows, &outcomes).await
             }
             Err(error) => self.failed(&batch, error).await,
@@ -450,24 +398,13 @@ impl Sender {
     }
 
     /// Row by row; a row that came back without an answer has an unknown fate.
-    async fn answered(
-        &mut self,
-        batch: &[Entry],
-        rows: &[Row],
-        outcomes: &[RowOutcome],
-    ) -> Result<(), Trouble> {
+    async fn answered(&mut self, batch: &[Entry], rows: &[Row], outcomes: &[RowOutcome]) -> Result<(), Trouble> {
         let (now, upsert) = (self.now(), self.upsert());
         let mut outcomes = outcomes.iter();
         let mut settled = Vec::new();
         for (entry, row) in batch.iter().zip(rows) {
             let spread = fastrand::f64();
-            let sent = Sent {
-                entry,
-                row,
-                upsert,
-                now,
-                spread,
-            };
+            let sent = Sent { entry, row, upsert, now, spread };
             settled.push(match outcomes.next() {
                 Some(outcome) => {
                     self.notice(entry, outcome);
@@ -495,17 +432,11 @@ impl Sender {
     async fn failed(&mut self, batch: &[Entry], error: Error) -> Result<(), Trouble> {
         let upsert = self.upsert();
         let settled = if error.fate_unknown() {
-            batch
-                .iter()
-                .map(|entry| plan::lost(entry, upsert))
-                .collect()
+            batch.iter().map(|entry| plan::lost(entry, upsert)).collect()
         } else if error.retry() == Retry::Never {
             self.refused(batch, &error)
         } else {
-            batch
-                .iter()
-                .map(|entry| plan::not_written(entry, None))
-                .collect()
+            batch.iter().map(|entry| plan::not_written(entry, None)).collect()
         };
         self.settle(settled).await?;
         Err(error.into())
@@ -515,10 +446,7 @@ impl Sender {
     fn refused(&mut self, batch: &[Entry], error: &Error) -> Vec<Settlement> {
         let [entry] = batch else {
             self.pace.refused(batch.len());
-            return batch
-                .iter()
-                .map(|entry| plan::not_written(entry, None))
-                .collect();
+            return batch.iter().map(|entry| plan::not_written(entry, None)).collect();
         };
         let now = self.now();
         if !self.pace.is_culprit(entry.id, entry.attempts) {
@@ -545,10 +473,8 @@ impl Sender {
 
     fn up(&mut self) {
         self.pace.written();
-        let before = self.journal.sender.send_replace(SenderHealth {
-            state: SenderState::Up,
-            ..SenderHealth::default()
-        });
+        let before =
+            self.journal.sender.send_replace(SenderHealth { state: SenderState::Up, ..SenderHealth::default() });
         if before.state == SenderState::Down {
             tracing::info!("Salesforce takes Tasks again");
         }

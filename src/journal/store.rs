@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteRow, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection, Row};
 
@@ -110,21 +110,13 @@ impl Store {
         check_library(&mut connection).await.map_err(failed)??;
         check_file(&mut connection, &path).await?;
         migrate(&mut connection, &path).await?;
-        let reader = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .connect_lazy_with(options.read_only(true));
-        let store = Self {
-            connection,
-            _folder: folder,
-        };
+        let reader = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.read_only(true));
+        let store = Self { connection, _folder: folder };
         Ok((store, Reader(reader)))
     }
 
     /// All of these or none, on disk when it returns; with what came of each, and how many of each kind there are now.
-    pub async fn commit(
-        &mut self,
-        ops: impl Iterator<Item = &Op>,
-    ) -> Result<(Vec<Outcome>, Counts), Failure> {
+    pub async fn commit(&mut self, ops: impl Iterator<Item = &Op>) -> Result<(Vec<Outcome>, Counts), Failure> {
         match self.transaction(ops).await {
             Ok(done) => Ok(done),
             Err(error) => {
@@ -143,14 +135,9 @@ impl Store {
         let _ = self.connection.close().await;
     }
 
-    async fn transaction(
-        &mut self,
-        ops: impl Iterator<Item = &Op>,
-    ) -> Result<(Vec<Outcome>, Counts), sqlx::Error> {
+    async fn transaction(&mut self, ops: impl Iterator<Item = &Op>) -> Result<(Vec<Outcome>, Counts), sqlx::Error> {
         let connection = &mut self.connection;
-        sqlx::query("BEGIN IMMEDIATE")
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
         let mut outcomes = Vec::new();
         for op in ops {
             outcomes.push(apply(connection, op).await?);
@@ -172,21 +159,10 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-async fn check_library(
-    connection: &mut SqliteConnection,
-) -> Result<Result<(), JournalError>, sqlx::Error> {
-    let found: String = sqlx::query_scalar("SELECT sqlite_version()")
-        .fetch_one(connection)
-        .await?;
-    let parts: Vec<u32> = found
-        .split('.')
-        .filter_map(|part| part.parse().ok())
-        .collect();
-    if parts.as_slice() >= OLDEST_LIBRARY.as_slice() {
-        Ok(Ok(()))
-    } else {
-        Ok(Err(JournalError::OldLibrary { found }))
-    }
+async fn check_library(connection: &mut SqliteConnection) -> Result<Result<(), JournalError>, sqlx::Error> {
+    let found: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await?;
+    let parts: Vec<u32> = found.split('.').filter_map(|part| part.parse().ok()).collect();
+    if parts.as_slice() >= OLDEST_LIBRARY.as_slice() { Ok(Ok(())) } else { Ok(Err(JournalError::OldLibrary { found })) }
 }
 
 async fn check_file(connection: &mut SqliteConnection, path: &Path) -> Result<(), JournalError> {
@@ -197,32 +173,19 @@ async fn check_file(connection: &mut SqliteConnection, path: &Path) -> Result<()
     if said == "ok" {
         return Ok(());
     }
-    Err(JournalError::Damaged {
-        path: path.to_owned(),
-        detail: said,
-    })
+    Err(JournalError::Damaged { path: path.to_owned(), detail: said })
 }
 
 async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), JournalError> {
     let failed = |error| opening(path, &error);
-    let found: i64 = sqlx::query_scalar("PRAGMA user_version")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(failed)?;
+    let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(failed)?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     let Some(from) = usize::try_from(found).ok().filter(|_| found <= known) else {
-        return Err(JournalError::Newer {
-            path: path.to_owned(),
-            found,
-            known,
-        });
+        return Err(JournalError::Newer { path: path.to_owned(), found, known });
     };
     for script in MIGRATIONS.iter().skip(from) {
         let mut transaction = connection.begin().await.map_err(failed)?;
-        sqlx::raw_sql(*script)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        sqlx::raw_sql(*script).execute(&mut *transaction).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
     }
     Ok(())
@@ -264,11 +227,7 @@ type Written<T> = Result<T, sqlx::Error>;
 async fn apply(connection: &mut SqliteConnection, op: &Op) -> Written<Outcome> {
     match op {
         Op::Keep { call, json } => keep(connection, call, json).await?,
-        Op::Ended {
-            call,
-            record,
-            answer,
-        } => ended(connection, call, record, answer.as_deref()).await?,
+        Op::Ended { call, record, answer } => ended(connection, call, record, answer.as_deref()).await?,
         Op::Forget { call } => forget(connection, call).await?,
         Op::Flush => {}
         Op::Note { call, note } => {
@@ -279,9 +238,7 @@ async fn apply(connection: &mut SqliteConnection, op: &Op) -> Written<Outcome> {
         Op::Split { id, agents } => split(connection, *id, agents).await?,
         Op::Answered { id, answer } => answered(connection, *id, answer).await?,
         Op::PutOnWire { entries, at } => {
-            return put_on_wire(connection, entries, *at)
-                .await
-                .map(Outcome::OnWire);
+            return put_on_wire(connection, entries, *at).await.map(Outcome::OnWire);
         }
         Op::Settle(all) => {
             for settlement in all {
@@ -313,12 +270,7 @@ async fn keep(connection: &mut SqliteConnection, call: &str, json: &str) -> Writ
     Ok(())
 }
 
-async fn ended(
-    connection: &mut SqliteConnection,
-    call: &str,
-    record: &str,
-    answer: Option<&str>,
-) -> Written<()> {
+async fn ended(connection: &mut SqliteConnection, call: &str, record: &str, answer: Option<&str>) -> Written<()> {
     sqlx::query(
         "INSERT INTO entries (call, key, record, answer, notes, state)
          SELECT ?1, ?1, ?2, ?3, COALESCE((SELECT notes FROM open_calls WHERE call = ?1), '[]'), 'waiting'
@@ -335,10 +287,7 @@ async fn ended(
 }
 
 async fn forget(connection: &mut SqliteConnection, call: &str) -> Written<()> {
-    sqlx::query("DELETE FROM open_calls WHERE call = ?1")
-        .bind(call)
-        .execute(connection)
-        .await?;
+    sqlx::query("DELETE FROM open_calls WHERE call = ?1").bind(call).execute(connection).await?;
     Ok(())
 }
 
@@ -387,9 +336,7 @@ async fn note_entry(connection: &mut SqliteConnection, id: EntryId, note: &Note)
     Ok(match state {
         EntryState::Parked { .. } => Noted::Parked,
         EntryState::Wire { .. } => Noted::Update,
-        EntryState::Waiting { .. } | EntryState::Done { .. } if current.task.is_some() => {
-            Noted::Update
-        }
+        EntryState::Waiting { .. } | EntryState::Done { .. } if current.task.is_some() => Noted::Update,
         EntryState::Waiting { .. } | EntryState::Done { .. } => Noted::Waiting,
     })
 }
@@ -431,19 +378,12 @@ async fn drop_entry(connection: &mut SqliteConnection, id: EntryId) -> Written<C
     .bind(Timestamp::now().as_millisecond())
     .execute(&mut *connection)
     .await?;
-    sqlx::query("DELETE FROM entries WHERE id = ?1")
-        .bind(id.0)
-        .execute(connection)
-        .await?;
+    sqlx::query("DELETE FROM entries WHERE id = ?1").bind(id.0).execute(connection).await?;
     Ok(Changed::Done)
 }
 
 /// Only an entry that was never on the wire: another may be in Salesforce under the call's own key.
-async fn split(
-    connection: &mut SqliteConnection,
-    id: EntryId,
-    agents: &[(String, Extension)],
-) -> Written<()> {
+async fn split(connection: &mut SqliteConnection, id: EntryId, agents: &[(String, Extension)]) -> Written<()> {
     let Some(((key, agent), others)) = agents.split_first() else {
         return Ok(());
     };
@@ -475,11 +415,7 @@ async fn split(
 }
 
 async fn answered(connection: &mut SqliteConnection, id: EntryId, answer: &str) -> Written<()> {
-    sqlx::query("UPDATE entries SET answer = ?2 WHERE id = ?1")
-        .bind(id.0)
-        .bind(answer)
-        .execute(connection)
-        .await?;
+    sqlx::query("UPDATE entries SET answer = ?2 WHERE id = ?1").bind(id.0).bind(answer).execute(connection).await?;
     Ok(())
 }
 
@@ -543,12 +479,7 @@ async fn resume(connection: &mut SqliteConnection, at: Timestamp) -> Written<()>
 }
 
 /// Whatever its columns say, since they may be what cannot be read.
-async fn park(
-    connection: &mut SqliteConnection,
-    id: EntryId,
-    at: Timestamp,
-    reason: &Reason,
-) -> Written<()> {
+async fn park(connection: &mut SqliteConnection, id: EntryId, at: Timestamp, reason: &Reason) -> Written<()> {
     let reason = reason.clone();
     save(connection, id, &EntryState::Parked { at, reason }).await
 }
@@ -561,10 +492,7 @@ async fn prune(connection: &mut SqliteConnection, before: Timestamp) -> Written<
     .bind(before.as_millisecond())
     .execute(&mut *connection)
     .await?;
-    sqlx::query("DELETE FROM dropped WHERE at < ?1")
-        .bind(before.as_millisecond())
-        .execute(connection)
-        .await?;
+    sqlx::query("DELETE FROM dropped WHERE at < ?1").bind(before.as_millisecond()).execute(connection).await?;
     Ok(())
 }
 
@@ -578,12 +506,11 @@ struct Current {
 }
 
 async fn current(connection: &mut SqliteConnection, id: EntryId) -> Written<Option<Current>> {
-    let row = sqlx::query(
-        "SELECT state, since, due, reason, notes, noted, sent_noted, task FROM entries WHERE id = ?1",
-    )
-    .bind(id.0)
-    .fetch_optional(connection)
-    .await?;
+    let row =
+        sqlx::query("SELECT state, since, due, reason, notes, noted, sent_noted, task FROM entries WHERE id = ?1")
+            .bind(id.0)
+            .fetch_optional(connection)
+            .await?;
     row.map(|row| {
         Ok(Current {
             state: state(&row)?,
@@ -599,9 +526,7 @@ async fn current(connection: &mut SqliteConnection, id: EntryId) -> Written<Opti
 async fn save(connection: &mut SqliteConnection, id: EntryId, state: &EntryState) -> Written<()> {
     let due = |at: &Option<Timestamp>| at.map_or(0, Timestamp::as_millisecond);
     let (name, since, due, reason) = match state {
-        EntryState::Waiting { not_before, reason } => {
-            ("waiting", 0, due(not_before), reason.as_ref())
-        }
+        EntryState::Waiting { not_before, reason } => ("waiting", 0, due(not_before), reason.as_ref()),
         EntryState::Wire { since, look_at } => ("wire", since.as_millisecond(), due(look_at), None),
         EntryState::Done { at } => ("done", at.as_millisecond(), 0, None),
         EntryState::Parked { at, reason } => ("parked", at.as_millisecond(), 0, Some(reason)),
@@ -619,42 +544,23 @@ async fn save(connection: &mut SqliteConnection, id: EntryId, state: &EntryState
 
 fn state(row: &SqliteRow) -> Written<EntryState> {
     let due: i64 = row.try_get("due")?;
-    let (since, due) = (
-        time(row.try_get("since")?)?,
-        (due != 0).then(|| time(due)).transpose()?,
-    );
+    let (since, due) = (time(row.try_get("since")?)?, (due != 0).then(|| time(due)).transpose()?);
     let reason: Option<String> = row.try_get("reason")?;
     let reason = reason.as_deref().map(from_json).transpose()?;
     let name: String = row.try_get("state")?;
     Ok(match (name.as_str(), reason) {
-        ("wire", _) => EntryState::Wire {
-            since,
-            look_at: due,
-        },
+        ("wire", _) => EntryState::Wire { since, look_at: due },
         ("done", _) => EntryState::Done { at: since },
         ("parked", Some(reason)) => EntryState::Parked { at: since, reason },
-        (_, reason) => EntryState::Waiting {
-            not_before: due,
-            reason,
-        },
+        (_, reason) => EntryState::Waiting { not_before: due, reason },
     })
 }
 
 async fn totals(connection: &mut SqliteConnection) -> Written<Counts> {
-    let rows: Vec<(String, i64)> = sqlx::query_as("SELECT state, n FROM totals")
-        .fetch_all(connection)
-        .await?;
-    let of = |name: &str| {
-        rows.iter()
-            .find(|(state, _)| state == name)
-            .map_or(0, |(_, n)| u64::try_from(*n).unwrap_or(0))
-    };
-    Ok(Counts {
-        open: of("open"),
-        waiting: of("waiting") + of("wire"),
-        parked: of("parked"),
-        done: of("done"),
-    })
+    let rows: Vec<(String, i64)> = sqlx::query_as("SELECT state, n FROM totals").fetch_all(connection).await?;
+    let of =
+        |name: &str| rows.iter().find(|(state, _)| state == name).map_or(0, |(_, n)| u64::try_from(*n).unwrap_or(0));
+    Ok(Counts { open: of("open"), waiting: of("waiting") + of("wire"), parked: of("parked"), done: of("done") })
 }
 
 fn time(millisecond: i64) -> Written<Timestamp> {
@@ -679,11 +585,10 @@ pub(super) type Read = Result<Box<Entry>, EntryId>;
 impl Reader {
     /// Calls that are not over. One that this version cannot read stays on disk and is named.
     pub async fn open_calls(&self) -> Result<Vec<OpenCall>, JournalError> {
-        let rows: Vec<(String, String)> =
-            sqlx::query_as("SELECT call, json FROM open_calls ORDER BY call")
-                .fetch_all(&self.0)
-                .await
-                .map_err(|error| reading(&error))?;
+        let rows: Vec<(String, String)> = sqlx::query_as("SELECT call, json FROM open_calls ORDER BY call")
+            .fetch_all(&self.0)
+            .await
+            .map_err(|error| reading(&error))?;
         let mut calls = Vec::new();
         for (key, text) in rows {
             if let Ok(call) = serde_json::from_str(&text) {
@@ -705,11 +610,7 @@ impl Reader {
         .fetch_optional(&self.0)
         .await
         .map_err(|error| reading(&error))?;
-        let call: Option<OpenCall> = text
-            .as_deref()
-            .map(from_json)
-            .transpose()
-            .map_err(|error| reading(&error))?;
+        let call: Option<OpenCall> = text.as_deref().map(from_json).transpose().map_err(|error| reading(&error))?;
         Ok(call.map(|call| call.agents.into_iter().map(|part| part.extension).collect()))
     }
 
@@ -719,24 +620,21 @@ impl Reader {
             .fetch_optional(&self.0)
             .await
             .map_err(|error| reading(&error))?;
-        row.map(|row| entry(&row).map_err(|error| reading(&error)))
-            .transpose()
+        row.map(|row| entry(&row).map_err(|error| reading(&error))).transpose()
     }
 
     /// The latest first.
     pub async fn list(&self, filter: Filter, limit: u32) -> Result<Vec<Read>, JournalError> {
         let [a, b, c, d] = filter.states();
-        let rows = sqlx::query(
-            "SELECT * FROM entries WHERE state IN (?1, ?2, ?3, ?4) ORDER BY id DESC LIMIT ?5",
-        )
-        .bind(a)
-        .bind(b)
-        .bind(c)
-        .bind(d)
-        .bind(limit)
-        .fetch_all(&self.0)
-        .await
-        .map_err(|error| reading(&error))?;
+        let rows = sqlx::query("SELECT * FROM entries WHERE state IN (?1, ?2, ?3, ?4) ORDER BY id DESC LIMIT ?5")
+            .bind(a)
+            .bind(b)
+            .bind(c)
+            .bind(d)
+            .bind(limit)
+            .fetch_all(&self.0)
+            .await
+            .map_err(|error| reading(&error))?;
         Ok(rows.iter().map(read).collect())
     }
 
@@ -750,21 +648,14 @@ impl Reader {
         self.ready("wire", now, limit).await
     }
 
-    async fn ready(
-        &self,
-        state: &'static str,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Read>, JournalError> {
-        let rows = sqlx::query(
-            "SELECT * FROM entries WHERE state = ?1 AND due <= ?2 ORDER BY due, id LIMIT ?3",
-        )
-        .bind(state)
-        .bind(now.as_millisecond())
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&self.0)
-        .await
-        .map_err(|error| reading(&error))?;
+    async fn ready(&self, state: &'static str, now: Timestamp, limit: usize) -> Result<Vec<Read>, JournalError> {
+        let rows = sqlx::query("SELECT * FROM entries WHERE state = ?1 AND due <= ?2 ORDER BY due, id LIMIT ?3")
+            .bind(state)
+            .bind(now.as_millisecond())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.0)
+            .await
+            .map_err(|error| reading(&error))?;
         Ok(rows.iter().map(read).collect())
     }
 
@@ -784,11 +675,7 @@ impl Reader {
         .fetch_one(&self.0)
         .await
         .map_err(|error| reading(&error))?;
-        Ok(Ahead {
-            due: usize::try_from(due).unwrap_or(0),
-            unsure,
-            next: next.and_then(|at| time(at).ok()),
-        })
+        Ok(Ahead { due: usize::try_from(due).unwrap_or(0), unsure, next: next.and_then(|at| time(at).ok()) })
     }
 }
 
@@ -811,11 +698,8 @@ fn read(row: &SqliteRow) -> Read {
 
 fn entry(row: &SqliteRow) -> Written<Entry> {
     let text = |column| row.try_get::<Option<String>, _>(column);
-    let (record, notes, repairs): (String, String, String) = (
-        row.try_get("record")?,
-        row.try_get("notes")?,
-        row.try_get("repairs")?,
-    );
+    let (record, notes, repairs): (String, String, String) =
+        (row.try_get("record")?, row.try_get("notes")?, row.try_get("repairs")?);
     let record: CallRecord = from_json(&record)?;
     let answer: Option<Answer> = text("answer")?.as_deref().map(from_json).transpose()?;
     let task = text("task")?.map(|id| RecordId::parse(&id).map_err(decode));

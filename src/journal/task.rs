@@ -72,10 +72,7 @@ pub fn keys(record: &CallRecord, per: Per) -> Vec<(String, Option<Extension>)> {
         .into_iter()
         .map(|part| {
             let extension = &part.extension;
-            (
-                format!("{call}-{}", safe(extension)),
-                Some(extension.clone()),
-            )
+            (format!("{call}-{}", safe(extension)), Some(extension.clone()))
         })
         .collect()
 }
@@ -97,10 +94,7 @@ pub fn row(part: &Part, owners: &Owners, settings: &TaskSettings) -> Row {
     if !settings.external_id_field.is_empty() {
         fields.insert(settings.external_id_field.to_owned(), text(part.key));
     }
-    Row {
-        id: None,
-        fields: shortened(fields, part.repairs),
-    }
+    Row { id: None, fields: shortened(fields, part.repairs) }
 }
 
 /// What agents added since the Task was written, and nothing else: people may have changed the rest in Salesforce.
@@ -115,10 +109,7 @@ pub fn update(id: &RecordId, part: &Part, owners: &Owners, settings: &TaskSettin
         fields.insert("WhoId".to_owned(), id_or_null(task.link.who.as_ref()));
         fields.insert("WhatId".to_owned(), id_or_null(task.link.what.as_ref()));
     }
-    Row {
-        id: Some(id.clone()),
-        fields: shortened(fields, part.repairs),
-    }
+    Row { id: Some(id.clone()), fields: shortened(fields, part.repairs) }
 }
 
 /// A part with all that follows from it.
@@ -134,11 +125,8 @@ pub(super) struct Task<'a> {
 
 impl<'a> Task<'a> {
     fn new(part: &'a Part, owners: &'a Owners, settings: &'a TaskSettings) -> Self {
-        let owner = if part.repairs.fallback_owner {
-            owners.fallback.as_ref()
-        } else {
-            owners.of(part.record, part.agent)
-        };
+        let owner =
+            if part.repairs.fallback_owner { owners.fallback.as_ref() } else { owners.of(part.record, part.agent) };
         let notes = notes_of(part);
         Self {
             part,
@@ -200,19 +188,14 @@ impl<'a> Task<'a> {
         let filled = self.settings.templates.subject(&self.variables());
         let filled = filled.map(|filled| one_line(&filled)).unwrap_or_default();
         match cut(&filled, LINE).trim_end() {
-            "" => text(&format!(
-                "{} call",
-                call_type(self.part.record.call.direction)
-            )),
+            "" => text(&format!("{} call", call_type(self.part.record.call.direction))),
             subject => text(subject),
         }
     }
 
     fn disposition(&self) -> Value {
-        let words = chosen_disposition(&self.notes).map_or_else(
-            || self.part.record.disposition.as_str().to_owned(),
-            one_line,
-        );
+        let words =
+            chosen_disposition(&self.notes).map_or_else(|| self.part.record.disposition.as_str().to_owned(), one_line);
         text(cut(&words, LINE))
     }
 
@@ -237,65 +220,41 @@ impl<'a> Task<'a> {
         let record = self.part.record;
         let call = &record.call;
         let agent = self.part.agent.or_else(|| responsible(record));
-        let extension = agent
-            .map(|extension| extension.0.clone())
-            .unwrap_or_default();
+        let extension = agent.map(|extension| extension.0.clone()).unwrap_or_default();
         let found = self.link.record;
         let started = call.started.to_zoned(self.zone.clone());
         Variables::from([
             ("call", self.part.key.to_owned()),
             ("direction", call.direction.as_str().to_owned()),
             ("caller", one_line(&self.caller())),
-            (
-                "number",
-                call.party.number.e164().unwrap_or_default().to_owned(),
-            ),
+            ("number", call.party.number.e164().unwrap_or_default().to_owned()),
             ("name", one_line(&self.name().unwrap_or_default())),
-            (
-                "account",
-                one_line(
-                    found
-                        .and_then(|found| found.account.as_deref())
-                        .unwrap_or_default(),
-                ),
-            ),
+            ("account", one_line(found.and_then(|found| found.account.as_deref()).unwrap_or_default())),
             ("dialed", one_line(&call.dialed)),
             ("queue", one_line(call.queue.as_deref().unwrap_or_default())),
-            (
-                "agent",
-                one_line(self.owners.names.get(&extension).unwrap_or(&extension)),
-            ),
+            ("agent", one_line(self.owners.names.get(&extension).unwrap_or(&extension))),
             ("extension", one_line(&extension)),
             ("disposition", disposition_words(&self.disposition())),
             ("duration", self.seconds().to_string()),
-            (
-                "started",
-                started.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
-            ),
+            ("started", started.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()),
         ])
     }
 
     fn caller(&self) -> String {
-        self.name()
-            .unwrap_or_else(|| number_words(&self.part.record.call.party.number))
+        self.name().unwrap_or_else(|| number_words(&self.part.record.call.party.number))
     }
 
     /// The record's name, else what the phone system shows; of a withheld number nothing, unless an agent said who it was.
     fn name(&self) -> Option<String> {
         let party = &self.part.record.call.party;
-        let shown = party
-            .name
-            .as_ref()
-            .filter(|name| party.number != PhoneNumber::Withheld && !name.trim().is_empty());
+        let shown = party.name.as_ref().filter(|name| party.number != PhoneNumber::Withheld && !name.trim().is_empty());
         self.link.record.map(|found| &found.name).or(shown).cloned()
     }
 }
 
 /// A number for people; a withheld one says so, whatever the phone system leaked.
 pub(super) fn number_words(number: &PhoneNumber) -> String {
-    number
-        .display()
-        .map_or_else(|| "withheld".to_owned(), one_line)
+    number.display().map_or_else(|| "withheld".to_owned(), one_line)
 }
 
 fn disposition_words(value: &Value) -> String {
@@ -322,11 +281,7 @@ fn notes_of<'a>(part: &Part<'a>) -> Vec<&'a Note> {
 }
 
 fn chosen_disposition<'a>(notes: &[&'a Note]) -> Option<&'a str> {
-    notes
-        .iter()
-        .rev()
-        .filter_map(|note| note.disposition.as_deref())
-        .find(|words| !words.trim().is_empty())
+    notes.iter().rev().filter_map(|note| note.disposition.as_deref()).find(|words| !words.trim().is_empty())
 }
 
 fn zone(owner: Option<&Owner>, otherwise: &TimeZone) -> TimeZone {

@@ -62,10 +62,7 @@ impl Templates {
             check_field(field, config)?;
             add(&mut environment, &key_of(field), template)?;
         }
-        Ok(Self {
-            environment,
-            fields: config.fields.keys().cloned().collect(),
-        })
+        Ok(Self { environment, fields: config.fields.keys().cloned().collect() })
     }
 
     /// `None` when it cannot be filled: it runs too long, or takes what is not there.
@@ -74,10 +71,7 @@ impl Templates {
     }
 
     /// The additional fields; one that cannot be filled is left out.
-    pub(super) fn fields<'a>(
-        &'a self,
-        variables: &'a Variables,
-    ) -> impl Iterator<Item = (&'a str, String)> {
+    pub(super) fn fields<'a>(&'a self, variables: &'a Variables) -> impl Iterator<Item = (&'a str, String)> {
         self.fields.iter().filter_map(|field| {
             let text = self.fill(&key_of(field), variables)?;
             Some((field.as_str(), text))
@@ -94,39 +88,25 @@ fn key_of(field: &str) -> String {
     format!("log.fields.{field}")
 }
 
-fn add(
-    environment: &mut Environment<'static>,
-    key: &str,
-    template: &str,
-) -> Result<(), TemplateError> {
-    let failed = |what| TemplateError {
-        key: key.to_owned(),
-        what,
-    };
+fn add(environment: &mut Environment<'static>, key: &str, template: &str) -> Result<(), TemplateError> {
+    let failed = |what| TemplateError { key: key.to_owned(), what };
     environment
         .add_template_owned(key.to_owned(), template.to_owned())
         .map_err(|error| failed(format!("not a template: {error}")))?;
-    let compiled = environment
-        .get_template(key)
-        .map_err(|error| failed(format!("not a template: {error}")))?;
+    let compiled = environment.get_template(key).map_err(|error| failed(format!("not a template: {error}")))?;
     let unknown = compiled
         .undeclared_variables(false)
         .into_iter()
         .filter(|name| !VARIABLES.contains(&name.as_str()))
         .find(|name| environment.globals().all(|(global, _)| global != name));
     match unknown {
-        Some(name) => Err(failed(format!(
-            "`{name}` is not known; there are {}",
-            VARIABLES.join(", ")
-        ))),
+        Some(name) => Err(failed(format!("`{name}` is not known; there are {}", VARIABLES.join(", ")))),
         None => Ok(()),
     }
 }
 
 fn check_field(field: &str, config: &Config) -> Result<(), TemplateError> {
-    let letters = field
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let letters = field.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let what = if !letters || !field.starts_with(|first: char| first.is_ascii_alphabetic()) {
         "not the API name of a field; expected one such as Queue__c"
     } else if OURS.contains(&field) || field == config.external_id_field {
@@ -134,10 +114,7 @@ fn check_field(field: &str, config: &Config) -> Result<(), TemplateError> {
     } else {
         return Ok(());
     };
-    Err(TemplateError {
-        key: key_of(field),
-        what: what.to_owned(),
-    })
+    Err(TemplateError { key: key_of(field), what: what.to_owned() })
 }
 
 #[cfg(test)]
@@ -155,29 +132,17 @@ mod tests {
     fn a_mistake_names_its_key_and_what_there_is() {
         let error = with_field("Queue__c", "{{ queu }}").unwrap_err();
         assert_eq!(error.key, "log.fields.Queue__c");
-        assert!(
-            error
-                .what
-                .starts_with("`queu` is not known; there are call, direction"),
-            "{error}"
-        );
-        assert!(
-            with_field("Queue__c", "{{ queue ")
-                .unwrap_err()
-                .what
-                .starts_with("not a template")
-        );
+        assert!(error.what.starts_with("`queu` is not known; there are call, direction"), "{error}");
+        assert!(with_field("Queue__c", "{{ queue ").unwrap_err().what.starts_with("not a template"));
         assert!(with_field("Queue c", "x").is_err());
         assert!(with_field("CallObject", "x").is_err());
     }
 
     #[test]
     fn an_endless_template_is_left_out() {
-        let templates = with_field(
-            "Queue__c",
-            "{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}",
-        )
-        .unwrap();
+        let templates =
+            with_field("Queue__c", "{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}")
+                .unwrap();
         assert_eq!(templates.fields(&Variables::new()).count(), 0);
     }
 

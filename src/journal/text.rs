@@ -60,10 +60,7 @@ mod tests {
 
     #[test]
     fn what_could_break_a_line_or_a_terminal_goes() {
-        assert_eq!(
-            one_line("Eve\r\nBcc: x\0\u{1b}[31mred\u{1b}[0m \u{202e}gnp\u{2069}\u{7}"),
-            "Eve Bcc: xred gnp"
-        );
+        assert_eq!(one_line("Eve\r\nBcc: x\0\u{1b}[31mred\u{1b}[0m \u{202e}gnp\u{2069}\u{7}"), "Eve Bcc: xred gnp");
         assert_eq!(lines(" first\r\nsecond\u{b} "), "first\nsecond");
         assert_eq!(one_line("Jürgen \u{200f}שלום 🙂"), "Jürgen \u{200f}שלום 🙂");
     }

@@ -41,12 +41,7 @@ pub(super) struct Seen {
 }
 
 /// Runs until `stop`, and then until the queue is empty. Ends earlier only when the disk can no longer be trusted.
-pub(super) async fn run(
-    mut store: Store,
-    mut queue: mpsc::Receiver<Job>,
-    seen: Seen,
-    stop: CancellationToken,
-) {
+pub(super) async fn run(mut store: Store, mut queue: mpsc::Receiver<Job>, seen: Seen, stop: CancellationToken) {
     loop {
         let first = tokio::select! {
             biased;
@@ -61,10 +56,7 @@ pub(super) async fn run(
         };
         let mut batch = vec![first];
         fill(&mut batch, &mut queue, BATCH);
-        if write(&mut store, batch, &mut queue, &seen, &stop)
-            .await
-            .is_err()
-        {
+        if write(&mut store, batch, &mut queue, &seen, &stop).await.is_err() {
             return;
         }
     }
@@ -109,10 +101,7 @@ async fn write(
                     tracing::error!("the disk of the journal is full; calls are kept in memory");
                 }
                 if stop.is_cancelled() {
-                    tracing::error!(
-                        changes = batch.len(),
-                        "the disk of the journal is full: changes are lost"
-                    );
+                    tracing::error!(changes = batch.len(), "the disk of the journal is full: changes are lost");
                     return Err(());
                 }
                 tokio::time::sleep(DISK_FULL_WAIT).await;

@@ -60,17 +60,10 @@ impl AgentStore {
     pub fn open(state_dir: &Path, agents: &[Agent]) -> Result<Self, AgentsError> {
         let mut held = from_settings(agents)?;
         held.made = read_file(&state_dir.join(FILE))?;
-        for extension in held
-            .settings
-            .keys()
-            .filter(|one| held.made.contains_key(one))
-        {
+        for extension in held.settings.keys().filter(|one| held.made.contains_key(one)) {
             tracing::warn!(agent.extension = %extension, "token_sha256 is not used: a newer token was made by agent-token");
         }
-        Ok(Self(Arc::new(Inner {
-            state_dir: state_dir.to_owned(),
-            held: RwLock::new(held),
-        })))
+        Ok(Self(Arc::new(Inner { state_dir: state_dir.to_owned(), held: RwLock::new(held) })))
     }
 
     /// Takes the agents of settings that were read again; on an error the old ones stay.
@@ -117,11 +110,7 @@ impl AgentStore {
 
     /// The name that the settings give.
     pub fn name(&self, extension: &Extension) -> Option<String> {
-        self.read()
-            .names
-            .get(extension)
-            .filter(|name| !name.is_empty())
-            .cloned()
+        self.read().names.get(extension).filter(|name| !name.is_empty()).cloned()
     }
 
     fn find(&self, is: impl Fn(&Key) -> bool) -> Option<Extension> {
@@ -142,26 +131,18 @@ impl AgentStore {
 
 impl Held {
     fn current(&self) -> impl Iterator<Item = (&Extension, &Key)> {
-        let from_settings = self
-            .settings
-            .iter()
-            .filter(|(extension, _)| !self.made.contains_key(extension));
+        let from_settings = self.settings.iter().filter(|(extension, _)| !self.made.contains_key(extension));
         self.made.iter().chain(from_settings)
     }
 
     fn key(&self, extension: &Extension) -> Option<&Key> {
-        self.made
-            .get(extension)
-            .or_else(|| self.settings.get(extension))
+        self.made.get(extension).or_else(|| self.settings.get(extension))
     }
 }
 
 impl Key {
     fn of(hash: TokenHash) -> Self {
-        Self {
-            hash,
-            details: hash.details_key(),
-        }
+        Self { hash, details: hash.details_key() }
     }
 }
 
@@ -170,8 +151,8 @@ fn from_settings(agents: &[Agent]) -> Result<Held, AgentsError> {
     for agent in agents {
         let extension = Extension(agent.extension.clone());
         if !agent.token_sha256.is_empty() {
-            let hash = TokenHash::from_hex(&agent.token_sha256)
-                .ok_or_else(|| AgentsError::Settings(extension.clone()))?;
+            let hash =
+                TokenHash::from_hex(&agent.token_sha256).ok_or_else(|| AgentsError::Settings(extension.clone()))?;
             held.settings.insert(extension.clone(), Key::of(hash));
         }
         held.names.insert(extension, agent.name.clone());
@@ -199,28 +180,18 @@ fn read_file(path: &Path) -> Result<BTreeMap<Extension, Key>, AgentsError> {
 /// Beside the file, to the disk, and then in its place: after a crash it is the old one or the new one.
 fn write_file(state_dir: &Path, made: &BTreeMap<Extension, Key>) -> Result<(), AgentsError> {
     let path = state_dir.join(FILE);
-    let entries: BTreeMap<&str, String> = made
-        .iter()
-        .map(|(extension, key)| (extension.0.as_str(), key.hash.to_hex()))
-        .collect();
+    let entries: BTreeMap<&str, String> =
+        made.iter().map(|(extension, key)| (extension.0.as_str(), key.hash.to_hex())).collect();
     replace(state_dir, &path, &entries).map_err(|source| failed(&path, source))
 }
 
-fn replace(
-    state_dir: &Path,
-    path: &Path,
-    entries: &BTreeMap<&str, String>,
-) -> Result<(), io::Error> {
+fn replace(state_dir: &Path, path: &Path, entries: &BTreeMap<&str, String>) -> Result<(), io::Error> {
     let beside = path.with_extension("json.new");
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&beside)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(serde_json::to_string_pretty(entries)?.as_bytes())?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
@@ -228,10 +199,7 @@ fn replace(
 }
 
 fn failed(path: &Path, source: io::Error) -> AgentsError {
-    AgentsError::File {
-        path: path.to_owned(),
-        source,
-    }
+    AgentsError::File { path: path.to_owned(), source }
 }
 
 #[cfg(test)]
@@ -282,10 +250,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let store = AgentStore::open(state.path(), &[agent("101", "t")]).unwrap();
         let key = store.details_key(&extension("101")).unwrap();
-        assert_eq!(
-            store.who_by_details_key(key.expose()),
-            Some(extension("101"))
-        );
+        assert_eq!(store.who_by_details_key(key.expose()), Some(extension("101")));
         assert_eq!(store.who(key.expose()), None);
         assert_eq!(store.who_by_details_key("t"), None);
         store.make_token(&extension("101")).unwrap();
@@ -309,9 +274,6 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let store = AgentStore::open(state.path(), &[agent("101", "a")]).unwrap();
         store.reload(&[agent("102", "b")]).unwrap();
-        assert_eq!(
-            (store.who("a"), store.who("b")),
-            (None, Some(extension("102")))
-        );
+        assert_eq!((store.who("a"), store.who("b")), (None, Some(extension("102"))));
     }
 }

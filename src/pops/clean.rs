@@ -24,8 +24,7 @@ pub fn clean(text: &str, most: usize) -> String {
 
 /// As [`clean`], and nothing where nothing is left.
 pub(super) fn clean_or_none(text: Option<&str>, most: usize) -> Option<String> {
-    text.map(|text| clean(text, most))
-        .filter(|text| !text.is_empty())
+    text.map(|text| clean(text, most)).filter(|text| !text.is_empty())
 }
 
 fn safe(character: char) -> Option<char> {
@@ -75,10 +74,7 @@ mod tests {
 
     #[test]
     fn ordinary_names_stay_and_long_ones_end() {
-        assert_eq!(
-            clean("Jürgen O'Neill <b> 山田", 80),
-            "Jürgen O'Neill <b> 山田"
-        );
+        assert_eq!(clean("Jürgen O'Neill <b> 山田", 80), "Jürgen O'Neill <b> 山田");
         assert_eq!(clean(&"é".repeat(10_000), 200).chars().count(), 200);
     }
 }

@@ -89,11 +89,7 @@ impl Hub {
     /// Changes a card if it is still on the screen: for an answer of the directory that comes late.
     pub fn amend(&self, pop: Pop) {
         let mut screens = self.lock();
-        if screens
-            .seats
-            .get(&pop.extension)
-            .is_some_and(|seat| seat.screen.is_live(&pop.call))
-        {
+        if screens.seats.get(&pop.extension).is_some_and(|seat| seat.screen.is_live(&pop.call)) {
             screens.show(pop, Kind::Update);
         }
     }
@@ -188,8 +184,7 @@ impl Screens {
 
     fn seat(&mut self, extension: &Extension) -> &mut Seat {
         if self.seats.len() >= MAX_SCREENS && !self.seats.contains_key(extension) {
-            self.seats
-                .retain(|_, seat| seat.is_watched() || !seat.screen.is_blank());
+            self.seats.retain(|_, seat| seat.is_watched() || !seat.screen.is_blank());
         }
         self.seats.entry(extension.clone()).or_default()
     }
@@ -202,11 +197,7 @@ impl Screens {
         self.choices.push_back((call.clone(), record.clone()));
     }
 
-    fn catch_up(
-        &mut self,
-        extension: &Extension,
-        last_event_id: Option<&str>,
-    ) -> (u64, VecDeque<Event>) {
+    fn catch_up(&mut self, extension: &Extension, last_event_id: Option<&str>) -> (u64, VecDeque<Event>) {
         let seen = last_event_id.and_then(|id| self.number_of(id));
         if let Some(seen) = seen
             && self.seat(extension).screen.remembers(seen)
@@ -235,11 +226,7 @@ impl Screens {
     /// A number of its own, so that a reader that comes back with it misses nothing.
     fn gap(&mut self) -> Numbered {
         self.last += 1;
-        Numbered {
-            number: self.last,
-            kind: Kind::Gap,
-            data: r#"{"reason":"events were missed"}"#.into(),
-        }
+        Numbered { number: self.last, kind: Kind::Gap, data: r#"{"reason":"events were missed"}"#.into() }
     }
 
     fn events(&self, numbered: impl IntoIterator<Item = Numbered>) -> VecDeque<Event> {

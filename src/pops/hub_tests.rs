@@ -46,11 +46,7 @@ fn read(subscription: &mut Subscription) -> Vec<String> {
             let number = event.id.strip_prefix(RUN).unwrap();
             let word = |name: &str| data[name].as_str().unwrap_or_default().to_owned();
             let what = word("state") + &word("reason");
-            format!(
-                "{}{number} {} {what}",
-                event.name,
-                word("call").replace("hq-pbx1-", "")
-            )
+            format!("{}{number} {} {what}", event.name, word("call").replace("hq-pbx1-", ""))
         })
         .collect()
 }
@@ -101,15 +97,9 @@ fn a_new_reader_gets_the_live_cards_as_they_are_with_their_first_ids() {
     hub.withdraw(&key("1"), &anna(), WithdrawReason::CallerGone);
     hub.update(card("3", PopState::Ended));
     assert_eq!(read(&mut reader(&hub, None)), ["pop-2 2 answered"]);
-    assert_eq!(
-        read(&mut reader(&hub, Some("999-3"))),
-        ["gap-7  events were missed", "pop-2 2 answered"]
-    );
+    assert_eq!(read(&mut reader(&hub, Some("999-3"))), ["gap-7  events were missed", "pop-2 2 answered"]);
     for junk in ["", "1000-", "1000-99", "x-1", "1000--1", "1000"] {
-        assert!(
-            read(&mut reader(&hub, Some(junk)))[0].starts_with("gap"),
-            "{junk}"
-        );
+        assert!(read(&mut reader(&hub, Some(junk)))[0].starts_with("gap"), "{junk}");
     }
 }
 
@@ -119,10 +109,7 @@ fn a_reader_who_comes_back_gets_what_was_missed() {
     hub.pop(card("1", PopState::Ringing));
     hub.update(card("1", PopState::Answered));
     hub.update(card("1", PopState::Ended));
-    assert_eq!(
-        read(&mut reader(&hub, Some("1000-1"))),
-        ["update-2 1 answered", "update-3 1 ended"]
-    );
+    assert_eq!(read(&mut reader(&hub, Some("1000-1"))), ["update-2 1 answered", "update-3 1 ended"]);
     assert!(read(&mut reader(&hub, Some("1000-3"))).is_empty());
 }
 
@@ -146,11 +133,7 @@ fn nothing_brings_back_what_is_over() {
     hub.update(card("2", PopState::Ended));
     assert!(read(&mut reader(&hub, None)).is_empty());
     hub.update(card("2", PopState::Ringing));
-    assert_eq!(
-        read(&mut reader(&hub, None)),
-        ["pop-3 2 ringing"],
-        "it rang this agent again"
-    );
+    assert_eq!(read(&mut reader(&hub, None)), ["pop-3 2 ringing"], "it rang this agent again");
 }
 
 #[test]
@@ -162,10 +145,7 @@ fn a_slow_reader_loses_the_oldest_and_is_told() {
         hub.update(card("1", PopState::Answered));
     }
     let told = read(&mut slow);
-    assert_eq!(
-        told[..2],
-        ["gap-502  events were missed", "pop-1 1 answered"]
-    );
+    assert_eq!(told[..2], ["gap-502  events were missed", "pop-1 1 answered"]);
     assert_eq!(told[2], "update-374 1 answered");
     assert_eq!(told.last().unwrap(), "update-501 1 answered");
     hub.update(card("1", PopState::Ended));
@@ -200,17 +180,8 @@ fn a_choice_is_seen_by_all_and_by_who_comes_later() {
     let ben = Extension("102".into());
     hub.pop(card_of(&ben, "1", PopState::Ringing, 0));
     for extension in [anna(), ben] {
-        let event = hub
-            .subscribe(&extension, None)
-            .unwrap()
-            .next()
-            .now_or_never();
-        assert!(
-            event
-                .unwrap()
-                .data
-                .contains(r#""chosen":"003xx000004TmiQAAS""#)
-        );
+        let event = hub.subscribe(&extension, None).unwrap().next().now_or_never();
+        assert!(event.unwrap().data.contains(r#""chosen":"003xx000004TmiQAAS""#));
     }
     assert_eq!(contact("003xx000004TmiQ", "x").id, record);
 }
@@ -219,12 +190,7 @@ fn a_choice_is_seen_by_all_and_by_who_comes_later() {
 fn calls_that_are_over_are_forgotten_in_time_and_number() {
     let hub = hub();
     for call in 0..600 {
-        hub.pop(card_of(
-            &anna(),
-            &format!("a{call}"),
-            PopState::Ringing,
-            call,
-        ));
+        hub.pop(card_of(&anna(), &format!("a{call}"), PopState::Ringing, call));
         hub.update(card_of(&anna(), &format!("a{call}"), PopState::Ended, call));
     }
     let cards = |hub: &Hub| hub.lock().seats[&anna()].screen.cards();

@@ -23,11 +23,7 @@ impl Linker {
         search: impl Fn(&str) -> String + Send + Sync + 'static,
         new_lead: impl Fn(&str) -> String + Send + Sync + 'static,
     ) -> Self {
-        Self {
-            record: Arc::new(record),
-            search: Arc::new(search),
-            new_lead: Arc::new(new_lead),
-        }
+        Self { record: Arc::new(record), search: Arc::new(search), new_lead: Arc::new(new_lead) }
     }
 
     pub fn record(&self, object: &str, id: &RecordId) -> String {

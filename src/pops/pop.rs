@@ -71,11 +71,7 @@ pub struct Seen<'a> {
 impl Pop {
     pub fn new(seen: Seen<'_>, links: &Linker, unknown: UnknownCaller) -> Self {
         let call = seen.call;
-        let matches = if is_withheld(&call.party) {
-            Vec::new()
-        } else {
-            MatchView::all(seen.answer, links)
-        };
+        let matches = if is_withheld(&call.party) { Vec::new() } else { MatchView::all(seen.answer, links) };
         let offer = || {
             let number = call.party.number.e164()?;
             links.unknown(unknown, number)
@@ -98,8 +94,7 @@ impl Pop {
     /// Puts the record that the agent chose first, and makes its link the card's.
     pub(super) fn choose(&mut self, record: &RecordId) {
         self.chosen = Some(record.clone());
-        self.matches
-            .sort_by_key(|candidate| candidate.id != *record);
+        self.matches.sort_by_key(|candidate| candidate.id != *record);
         if let Some(first) = self.matches.first().filter(|first| first.id == *record) {
             self.url = Some(first.url.clone());
         }
@@ -115,10 +110,7 @@ impl CallerView {
         let withheld = is_withheld(party);
         Self {
             e164: party.number.e164().map(str::to_owned),
-            display: party
-                .number
-                .display()
-                .map_or_else(|| "withheld".to_owned(), |text| clean(text, MAX_WORD)),
+            display: party.number.display().map_or_else(|| "withheld".to_owned(), |text| clean(text, MAX_WORD)),
             name: clean_or_none(party.name.as_deref(), MAX_NAME).filter(|_| !withheld),
         }
     }
@@ -127,11 +119,7 @@ impl CallerView {
 impl MatchView {
     /// All candidates with their links, best first.
     pub fn all(answer: &Answer, links: &Linker) -> Vec<Self> {
-        answer
-            .matches
-            .iter()
-            .map(|candidate| Self::of(candidate, links))
-            .collect()
+        answer.matches.iter().map(|candidate| Self::of(candidate, links)).collect()
     }
 
     fn of(candidate: &Match, links: &Linker) -> Self {
@@ -177,10 +165,7 @@ pub(super) mod tests {
             key: CallKey::new("hq", "pbx1", unique),
             feed: "pbx1".into(),
             direction: Direction::Inbound,
-            party: OutsideParty {
-                number,
-                name: Some(name.into()),
-            },
+            party: OutsideParty { number, name: Some(name.into()) },
             dialed: "+493023125000".into(),
             queue: None,
             started: Timestamp::UNIX_EPOCH,
@@ -217,21 +202,12 @@ pub(super) mod tests {
     }
 
     fn known() -> PhoneNumber {
-        PhoneNumber::E164 {
-            e164: "+4930231250444".into(),
-            extension: None,
-        }
+        PhoneNumber::E164 { e164: "+4930231250444".into(), extension: None }
     }
 
     fn pop(call: &OpenCall, answer: &Answer, unknown: UnknownCaller) -> Pop {
         let extension = Extension("101".into());
-        let seen = Seen {
-            call,
-            extension: &extension,
-            state: PopState::Ringing,
-            answer,
-            at: Timestamp::UNIX_EPOCH,
-        };
+        let seen = Seen { call, extension: &extension, state: PopState::Ringing, answer, at: Timestamp::UNIX_EPOCH };
         Pop::new(seen, &linker(), unknown)
     }
 
@@ -247,11 +223,7 @@ pub(super) mod tests {
             matches: vec![contact("003xx000004TmiQ", "Erika\r\n\u{1b}[1mMuster")],
             complete: true,
         };
-        let pop = pop(
-            &call("1.1", known(), "ERIKA\0"),
-            &answer,
-            UnknownCaller::Search,
-        );
+        let pop = pop(&call("1.1", known(), "ERIKA\0"), &answer, UnknownCaller::Search);
         assert_eq!(
             as_json(&pop),
             json!({
@@ -267,34 +239,20 @@ pub(super) mod tests {
 
     #[test]
     fn a_withheld_caller_has_neither_number_nor_name_nor_link() {
-        let answer = Answer {
-            matches: vec![contact("003xx000004TmiQ", "Erika")],
-            ..Answer::unknown(PhoneNumber::Withheld)
-        };
+        let answer =
+            Answer { matches: vec![contact("003xx000004TmiQ", "Erika")], ..Answer::unknown(PhoneNumber::Withheld) };
         let call = call("1.1", PhoneNumber::Withheld, "Leaked Name");
         let shown = as_json(&pop(&call, &answer, UnknownCaller::NewLead));
-        assert_eq!(
-            shown["caller"],
-            json!({"e164": null, "display": "withheld", "name": null})
-        );
-        assert_eq!(
-            (&shown["url"], &shown["matches"]),
-            (&Value::Null, &json!([]))
-        );
+        assert_eq!(shown["caller"], json!({"e164": null, "display": "withheld", "name": null}));
+        assert_eq!((&shown["url"], &shown["matches"]), (&Value::Null, &json!([])));
     }
 
     #[test]
     fn an_unknown_caller_is_offered_what_the_settings_say() {
         let (call, answer) = (call("1.1", known(), "x"), Answer::unknown(known()));
         for (offer, url) in [
-            (
-                UnknownCaller::Search,
-                Some("https://acme.example/search/+4930231250444"),
-            ),
-            (
-                UnknownCaller::NewLead,
-                Some("https://acme.example/new/+4930231250444"),
-            ),
+            (UnknownCaller::Search, Some("https://acme.example/search/+4930231250444")),
+            (UnknownCaller::NewLead, Some("https://acme.example/new/+4930231250444")),
             (UnknownCaller::None, None),
         ] {
             assert_eq!(pop(&call, &answer, offer).url.as_deref(), url);
@@ -304,19 +262,10 @@ pub(super) mod tests {
     #[test]
     fn the_chosen_record_comes_first() {
         let (first, second) = ("003xx000004TmiQAAS", "001D000000IqhSLIAZ");
-        let answer = Answer {
-            matches: vec![contact(first, "A"), contact(second, "B")],
-            ..Answer::unknown(known())
-        };
+        let answer = Answer { matches: vec![contact(first, "A"), contact(second, "B")], ..Answer::unknown(known()) };
         let mut pop = pop(&call("1.1", known(), "x"), &answer, UnknownCaller::None);
         pop.choose(&RecordId::parse(second).unwrap());
-        assert_eq!(
-            pop.matches
-                .iter()
-                .map(|one| one.id.as_str())
-                .collect::<Vec<_>>(),
-            [second, first]
-        );
+        assert_eq!(pop.matches.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), [second, first]);
         assert!(pop.url.unwrap().ends_with(second));
     }
 }

@@ -80,43 +80,23 @@ impl Screen {
     }
 
     pub fn is_live(&self, call: &CallKey) -> bool {
-        self.cards
-            .get(call)
-            .is_some_and(|card| card.fate == Fate::Live)
+        self.cards.get(call).is_some_and(|card| card.fate == Fate::Live)
     }
 
     /// Takes a card off. False when it is not on the screen.
-    pub fn withdraw(
-        &mut self,
-        call: &CallKey,
-        extension: &Extension,
-        reason: WithdrawReason,
-        number: u64,
-    ) -> bool {
-        let Some(card) = self
-            .cards
-            .get_mut(call)
-            .filter(|card| card.fate == Fate::Live)
-        else {
+    pub fn withdraw(&mut self, call: &CallKey, extension: &Extension, reason: WithdrawReason, number: u64) -> bool {
+        let Some(card) = self.cards.get_mut(call).filter(|card| card.fate == Fate::Live) else {
             return false;
         };
         card.fate = Fate::Withdrawn;
-        let withdrawal = Withdrawal {
-            call,
-            extension,
-            reason: reason_name(reason),
-        };
+        let withdrawal = Withdrawal { call, extension, reason: reason_name(reason) };
         self.push(number, Kind::Withdraw, &withdrawal);
         true
     }
 
     /// The agent chose a record for the call; false when no card shows it.
     pub fn choose(&mut self, call: &CallKey, record: &RecordId, number: u64) -> bool {
-        let Some(card) = self
-            .cards
-            .get_mut(call)
-            .filter(|card| card.fate != Fate::Withdrawn)
-        else {
+        let Some(card) = self.cards.get_mut(call).filter(|card| card.fate != Fate::Withdrawn) else {
             return false;
         };
         card.pop.choose(record);
@@ -132,10 +112,7 @@ impl Screen {
 
     /// The events behind this one.
     pub fn after(&self, number: u64) -> impl Iterator<Item = Numbered> + '_ {
-        self.recent
-            .iter()
-            .filter(move |event| event.number > number)
-            .cloned()
+        self.recent.iter().filter(move |event| event.number > number).cloned()
     }
 
     /// The live cards as they are now, under the numbers that first showed them.
@@ -153,9 +130,7 @@ impl Screen {
     /// The live cards whose first event is no longer among the recent ones.
     pub fn live_before_recent(&self) -> impl Iterator<Item = Numbered> {
         let lost = self.lost;
-        self.live()
-            .into_iter()
-            .filter(move |event| event.number <= lost)
+        self.live().into_iter().filter(move |event| event.number <= lost)
     }
 
     /// Nothing on it: it may be forgotten when there are too many screens.
@@ -179,26 +154,15 @@ impl Screen {
 
     fn keep(&mut self, pop: Pop, kind: Kind, number: u64) {
         let now = pop.at;
-        let fate = if pop.has_ended() {
-            Fate::Ended
-        } else {
-            Fate::Live
-        };
-        let card = self.cards.entry(pop.call.clone()).or_insert_with(|| Card {
-            number,
-            kind,
-            pop: pop.clone(),
-            fate,
-        });
+        let fate = if pop.has_ended() { Fate::Ended } else { Fate::Live };
+        let card = self.cards.entry(pop.call.clone()).or_insert_with(|| Card { number, kind, pop: pop.clone(), fate });
         card.pop = pop;
         card.fate = fate;
         self.forget_old(now);
     }
 
     fn forget_old(&mut self, now: Timestamp) {
-        self.cards.retain(|_, card| {
-            card.fate == Fate::Live || now.duration_since(card.pop.at) < REMEMBER
-        });
+        self.cards.retain(|_, card| card.fate == Fate::Live || now.duration_since(card.pop.at) < REMEMBER);
         while self.cards.len() > MAX_CARDS {
             let oldest = self
                 .cards
@@ -212,11 +176,7 @@ impl Screen {
 }
 
 fn numbered(number: u64, kind: Kind, content: &impl Serialize) -> Numbered {
-    Numbered {
-        number,
-        kind,
-        data: serde_json::to_string(content).unwrap_or_default().into(),
-    }
+    Numbered { number, kind, data: serde_json::to_string(content).unwrap_or_default().into() }
 }
 
 fn reason_name(reason: WithdrawReason) -> &'static str {

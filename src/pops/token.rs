@@ -45,9 +45,7 @@ impl TokenHash {
     }
 
     pub fn to_hex(self) -> String {
-        self.0
-            .iter()
-            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+        self.0.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     }
 
     pub fn is(self, other: Self) -> bool {
@@ -57,10 +55,7 @@ impl TokenHash {
     /// The key that stands in `/details?k=`. It is made from the hash, so it ends with the token and needs no file of its own,
     /// and it cannot be turned back into the token or used as one.
     pub fn details_key(self) -> Secret {
-        let digest = Sha256::new()
-            .chain_update(DETAILS_LABEL)
-            .chain_update(self.0)
-            .finalize();
+        let digest = Sha256::new().chain_update(DETAILS_LABEL).chain_update(self.0).finalize();
         Secret::new(URL_SAFE_NO_PAD.encode(digest))
     }
 }

@@ -31,11 +31,7 @@ impl Bridge {
     /// # Errors
     /// Not in settings that were loaded, where it has been checked.
     pub fn number_plan(&self) -> Result<NumberPlan, PlanError> {
-        NumberPlan::new(
-            &self.default_region,
-            &self.outside_prefix,
-            &self.extension_digits,
-        )
+        NumberPlan::new(&self.default_region, &self.outside_prefix, &self.extension_digits)
     }
 
     #[must_use]

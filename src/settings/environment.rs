@@ -42,8 +42,7 @@ impl Environment {
                 self.state = folders.split(':').next().map(str::to_owned);
             }
             name if name.starts_with(PREFIX) => {
-                self.variables
-                    .push((name.to_owned(), value.to_string_lossy().into_owned()));
+                self.variables.push((name.to_owned(), value.to_string_lossy().into_owned()));
             }
             _ => {}
         }
@@ -54,12 +53,7 @@ impl Environment {
         let mut root = Table::new();
         if let Some(state) = &self.state {
             let place = Place::named("environment variable STATE_DIRECTORY");
-            put(
-                &mut root,
-                &["bridge".to_owned(), "state_dir".to_owned()],
-                text(state, &place),
-                &place,
-            );
+            put(&mut root, &["bridge".to_owned(), "state_dir".to_owned()], text(state, &place), &place);
         }
         root
     }
@@ -110,23 +104,14 @@ fn known_shape(path: &[String]) -> Option<&'static Shape> {
     match (shape.item(), rest) {
         (Some(entry), [_name, key]) => Some(entry_shape(entry, section, key)),
         (None, [key]) => Some(key_shape(shape.as_table()?, section, key)),
-        (None, [key, _inner]) => key_shape(shape.as_table()?, section, key)
-            .as_table()?
-            .rest
-            .as_deref(),
+        (None, [key, _inner]) => key_shape(shape.as_table()?, section, key).as_table()?.rest.as_deref(),
         _ => None,
     }
 }
 
 fn entry_shape<'a>(entry: &'a Shape, section: &str, key: &str) -> &'a Shape {
-    let mut kinds = entry
-        .as_kinds()
-        .into_iter()
-        .flat_map(BTreeMap::values)
-        .chain(entry.as_table());
-    kinds
-        .find(|table| table.keys.contains_key(key))
-        .map_or(&Shape::Text, |table| key_shape(table, section, key))
+    let mut kinds = entry.as_kinds().into_iter().flat_map(BTreeMap::values).chain(entry.as_table());
+    kinds.find(|table| table.keys.contains_key(key)).map_or(&Shape::Text, |table| key_shape(table, section, key))
 }
 
 fn key_shape<'a>(table: &'a TableShape, section: &str, name: &str) -> &'a Shape {
@@ -140,17 +125,10 @@ fn key_shape<'a>(table: &'a TableShape, section: &str, name: &str) -> &'a Shape 
 /// The text of a variable as the type of its key; text that does not fit stays text, which the check of keys then says.
 fn typed(text_value: &str, shape: &Shape, place: &Place) -> Node {
     let plain = || text(text_value, place);
-    let of = |value| Node {
-        value,
-        place: place.clone(),
-    };
+    let of = |value| Node { value, place: place.clone() };
     match shape {
-        Shape::Boolean => text_value
-            .parse()
-            .map_or_else(|_| plain(), |flag| of(Value::Boolean(flag))),
-        Shape::Integer => text_value
-            .parse()
-            .map_or_else(|_| plain(), |number| of(Value::Integer(number))),
+        Shape::Boolean => text_value.parse().map_or_else(|_| plain(), |flag| of(Value::Boolean(flag))),
+        Shape::Integer => text_value.parse().map_or_else(|_| plain(), |number| of(Value::Integer(number))),
         Shape::List(_) if text_value.trim_start().starts_with('[') => {
             node::parse_value(text_value.trim(), place).unwrap_or_else(plain)
         }
@@ -163,17 +141,12 @@ fn typed(text_value: &str, shape: &Shape, place: &Place) -> Node {
                 .collect(),
         )),
         Shape::Table(_) => node::parse_value(text_value.trim(), place).unwrap_or_else(plain),
-        Shape::Text | Shape::Secret | Shape::Choice(_) | Shape::Kinds(_) | Shape::Anything => {
-            plain()
-        }
+        Shape::Text | Shape::Secret | Shape::Choice(_) | Shape::Kinds(_) | Shape::Anything => plain(),
     }
 }
 
 fn text(value: &str, place: &Place) -> Node {
-    Node {
-        value: Value::Text(value.to_owned()),
-        place: place.clone(),
-    }
+    Node { value: Value::Text(value.to_owned()), place: place.clone() }
 }
 
 fn put(table: &mut Table, path: &[String], node: Node, place: &Place) {
@@ -184,10 +157,8 @@ fn put(table: &mut Table, path: &[String], node: Node, place: &Place) {
         table.insert(first.clone(), node);
         return;
     }
-    let inner = table.entry(first.clone()).or_insert_with(|| Node {
-        value: Value::Table(Table::new()),
-        place: place.clone(),
-    });
+    let inner =
+        table.entry(first.clone()).or_insert_with(|| Node { value: Value::Table(Table::new()), place: place.clone() });
     if let Value::Table(inner) = &mut inner.value {
         put(inner, rest, node, place);
     }
@@ -202,14 +173,12 @@ fn entries_as_lists(root: &mut Table) {
         let Value::Table(entries) = &mut node.value else {
             continue;
         };
-        let items = std::mem::take(entries)
-            .into_iter()
-            .map(|(name, mut entry)| {
-                if let Value::Table(keys) = &mut entry.value {
-                    keys.insert(identity.to_owned(), text(&name, &entry.place));
-                }
-                entry
-            });
+        let items = std::mem::take(entries).into_iter().map(|(name, mut entry)| {
+            if let Value::Table(keys) = &mut entry.value {
+                keys.insert(identity.to_owned(), text(&name, &entry.place));
+            }
+            entry
+        });
         node.value = Value::List(items.collect());
     }
 }

@@ -32,12 +32,9 @@ impl Folders {
             return Ok(Found { path, open: false });
         }
         let path = self.settings.join(name);
-        let metadata = std::fs::metadata(&path)
-            .map_err(|error| format!("cannot be found at {}: {error}", path.display()))?;
-        Ok(Found {
-            open: metadata.permissions().mode() & 0o077 != 0,
-            path,
-        })
+        let metadata =
+            std::fs::metadata(&path).map_err(|error| format!("cannot be found at {}: {error}", path.display()))?;
+        Ok(Found { open: metadata.permissions().mode() & 0o077 != 0, path })
     }
 }
 

@@ -17,13 +17,7 @@ pub(super) struct Findings {
 
 impl Findings {
     pub(super) fn new(whole: Place) -> Self {
-        Self {
-            whole,
-            set_at: BTreeMap::new(),
-            changed: BTreeSet::new(),
-            problems: Vec::new(),
-            warnings: Vec::new(),
-        }
+        Self { whole, set_at: BTreeMap::new(), changed: BTreeSet::new(), problems: Vec::new(), warnings: Vec::new() }
     }
 
     pub(super) fn note_place(&mut self, key: &str, place: &Place) {
@@ -44,12 +38,7 @@ impl Findings {
         self.changed.contains(key)
     }
 
-    pub(super) fn problem(
-        &mut self,
-        key: &str,
-        what: impl Into<String>,
-        expected: impl Into<String>,
-    ) {
+    pub(super) fn problem(&mut self, key: &str, what: impl Into<String>, expected: impl Into<String>) {
         let place = self.place_of(key);
         self.problem_at(&place, key, what, expected);
     }
@@ -75,11 +64,7 @@ impl Findings {
     }
 
     pub(super) fn warning_at(&mut self, place: &Place, key: &str, text: impl Into<String>) {
-        self.warnings.push(Warning {
-            place: place.clone(),
-            key: key.to_owned(),
-            text: text.into(),
-        });
+        self.warnings.push(Warning { place: place.clone(), key: key.to_owned(), text: text.into() });
     }
 
     pub(super) fn has_problems(&self) -> bool {
@@ -88,9 +73,9 @@ impl Findings {
 
     /// Whether this very key has been found wrong, so that nothing that follows from it need be told.
     pub(super) fn is_wrong(&self, key: &str) -> bool {
-        self.problems.iter().any(|problem| {
-            problem.key.strip_suffix("_file").unwrap_or(&problem.key) == key || problem.key == key
-        })
+        self.problems
+            .iter()
+            .any(|problem| problem.key.strip_suffix("_file").unwrap_or(&problem.key) == key || problem.key == key)
     }
 
     /// Takes over what was found elsewhere, but not where keys were set.
@@ -108,12 +93,8 @@ impl Findings {
     }
 
     pub(super) fn into_problems(mut self) -> Problems {
-        self.problems
-            .sort_by(|one, other| one.place.cmp(&other.place));
-        Problems {
-            problems: self.problems,
-            warnings: self.warnings,
-        }
+        self.problems.sort_by(|one, other| one.place.cmp(&other.place));
+        Problems { problems: self.problems, warnings: self.warnings }
     }
 
     /// Where the key was set, or the nearest section or entry that holds it.

@@ -33,12 +33,7 @@ impl Reader<'_> {
                 (Some(key), Some((_, identity))) => self.entries(&name, identity, &key.shape, node),
                 (Some(key), None) => self.value(&name, &name, &key.shape, node),
                 (None, _) => {
-                    self.unknown(
-                        "",
-                        &name,
-                        &node.place,
-                        &ROOT.keys.keys().map(String::as_str).collect::<Vec<_>>(),
-                    );
+                    self.unknown("", &name, &node.place, &ROOT.keys.keys().map(String::as_str).collect::<Vec<_>>());
                     None
                 }
             };
@@ -50,17 +45,10 @@ impl Reader<'_> {
     }
 
     /// A list of named entries.
-    fn entries(
-        &mut self,
-        section: &str,
-        identity: &str,
-        shape: &Shape,
-        node: Node,
-    ) -> Option<Node> {
+    fn entries(&mut self, section: &str, identity: &str, shape: &Shape, node: Node) -> Option<Node> {
         let (Value::List(items), Shape::List(item)) = (node.value, shape) else {
             let what = format!("is no list of entries; each begins with [[{section}]]");
-            self.findings
-                .problem_at(&node.place, section, what, format!("[[{section}]]"));
+            self.findings.problem_at(&node.place, section, what, format!("[[{section}]]"));
             return None;
         };
         self.findings.note_place(section, &node.place);
@@ -73,8 +61,7 @@ impl Reader<'_> {
             let path = format!("{section}.{name}");
             if named.contains_key(&name) {
                 let expected = format!("each {section} once, by {identity}");
-                self.findings
-                    .problem_at(&place, &path, "stands twice in this file", expected);
+                self.findings.problem_at(&place, &path, "stands twice in this file", expected);
                 continue;
             }
             self.findings.note_place(&path, &place);
@@ -82,33 +69,20 @@ impl Reader<'_> {
                 named.insert(name, entry);
             }
         }
-        Some(Node {
-            value: Value::Table(named),
-            place: node.place,
-        })
+        Some(Node { value: Value::Table(named), place: node.place })
     }
 
     fn identity(&mut self, section: &str, identity: &str, entry: &Node) -> Option<String> {
         let value = entry.value.as_table().and_then(|keys| keys.get(identity));
         let Some(value) = value else {
             let expected = format!("`{identity}` in each [[{section}]]");
-            self.findings.problem_at(
-                &entry.place,
-                section,
-                format!("an entry without `{identity}`"),
-                expected,
-            );
+            self.findings.problem_at(&entry.place, section, format!("an entry without `{identity}`"), expected);
             return None;
         };
         let name = value.value.as_text().map(str::to_owned);
         if name.is_none() {
             let what = format!("is {}", value.value.describe());
-            self.findings.problem_at(
-                &value.place,
-                &format!("{section}.{identity}"),
-                what,
-                "text in quotes",
-            );
+            self.findings.problem_at(&value.place, &format!("{section}.{identity}"), what, "text in quotes");
         }
         name
     }
@@ -120,8 +94,7 @@ impl Reader<'_> {
         };
         let known = || one_of(kinds.keys().map(String::as_str));
         let Some(kind) = self.kinds.get(name) else {
-            self.findings
-                .problem_at(&entry.place, &path, "has no `kind`", known());
+            self.findings.problem_at(&entry.place, &path, "has no `kind`", known());
             return None;
         };
         let Some(table) = kinds.get(kind) else {
@@ -132,8 +105,7 @@ impl Reader<'_> {
             let what = format!("{kind:?} is no known kind");
             let place = entry.value.as_table().and_then(|keys| keys.get("kind"));
             let place = place.map_or(&entry.place, |kind| &kind.place);
-            self.findings
-                .problem_at(place, &format!("{path}.kind"), what, expected);
+            self.findings.problem_at(place, &format!("{path}.kind"), what, expected);
             return None;
         };
         self.value(&path, section, &Shape::Table(table.clone()), entry)
@@ -143,19 +115,10 @@ impl Reader<'_> {
         self.findings.note_place(path, &node.place);
         let place = node.place;
         let value = match (shape, node.value) {
-            (Shape::Table(table), Value::Table(keys)) => {
-                Value::Table(self.table(path, section, table, keys))
-            }
-            (Shape::List(item), Value::List(items)) => {
-                Value::List(self.list(path, section, item, items))
-            }
+            (Shape::Table(table), Value::Table(keys)) => Value::Table(self.table(path, section, table, keys)),
+            (Shape::List(item), Value::List(items)) => Value::List(self.list(path, section, item, items)),
             (Shape::Choice(words), Value::Text(word)) if !words.contains(&word) => {
-                self.findings.problem_at(
-                    &place,
-                    path,
-                    format!("{word:?} is not known"),
-                    shape.describe(),
-                );
+                self.findings.problem_at(&place, path, format!("{word:?} is not known"), shape.describe());
                 return None;
             }
             (Shape::Text | Shape::Secret | Shape::Choice(_), value @ Value::Text(_))
@@ -163,12 +126,7 @@ impl Reader<'_> {
             | (Shape::Integer, value @ Value::Integer(_))
             | (Shape::Anything, value) => value,
             (_, other) => {
-                self.findings.problem_at(
-                    &place,
-                    path,
-                    format!("is {}", other.describe()),
-                    shape.describe(),
-                );
+                self.findings.problem_at(&place, path, format!("is {}", other.describe()), shape.describe());
                 return None;
             }
         };
@@ -176,10 +134,7 @@ impl Reader<'_> {
     }
 
     fn list(&mut self, path: &str, section: &str, item: &Shape, items: Vec<Node>) -> Vec<Node> {
-        items
-            .into_iter()
-            .filter_map(|node| self.value(&format!("{path}[]"), section, item, node))
-            .collect()
+        items.into_iter().filter_map(|node| self.value(&format!("{path}[]"), section, item, node)).collect()
     }
 
     fn table(&mut self, path: &str, section: &str, shape: &TableShape, keys: Table) -> Table {
@@ -194,28 +149,18 @@ impl Reader<'_> {
             let key = format!("{path}.{name}");
             if let Some(other) = spelled.insert(spelling.key.clone(), name.clone()) {
                 let what = format!("is the same key as `{other}`, which is set, too");
-                self.findings
-                    .problem_at(&node.place, &key, what, "one of the two");
+                self.findings.problem_at(&node.place, &key, what, "one of the two");
                 continue;
             }
             let known = shape.keys.get(&spelling.key);
-            if let Some(node) =
-                known.and_then(|known| self.known(path, section, spelling, &known.shape, node))
-            {
+            if let Some(node) = known.and_then(|known| self.known(path, section, spelling, &known.shape, node)) {
                 clean.insert(spelling.key.clone(), node);
             }
         }
         clean
     }
 
-    fn known(
-        &mut self,
-        path: &str,
-        section: &str,
-        spelling: &Spelling,
-        shape: &Shape,
-        node: Node,
-    ) -> Option<Node> {
+    fn known(&mut self, path: &str, section: &str, spelling: &Spelling, shape: &Shape, node: Node) -> Option<Node> {
         let key = format!("{path}.{}", spelling.key);
         if spelling.file {
             return self.secret_file(&key, node);
@@ -231,23 +176,11 @@ impl Reader<'_> {
     }
 
     /// A key that is not listed: of an open table, or unknown.
-    fn rest(
-        &mut self,
-        path: &str,
-        section: &str,
-        shape: &TableShape,
-        entry: (String, Node),
-        clean: &mut Table,
-    ) {
+    fn rest(&mut self, path: &str, section: &str, shape: &TableShape, entry: (String, Node), clean: &mut Table) {
         let (name, node) = entry;
         let Some(rest) = &shape.rest else {
             let spellings = schema::spellings(shape, section);
-            self.unknown(
-                path,
-                &name,
-                &node.place,
-                &spellings.keys().map(String::as_str).collect::<Vec<_>>(),
-            );
+            self.unknown(path, &name, &node.place, &spellings.keys().map(String::as_str).collect::<Vec<_>>());
             return;
         };
         if let Some(node) = self.value(&format!("{path}.{name}"), section, rest, node) {
@@ -256,29 +189,17 @@ impl Reader<'_> {
     }
 
     fn unknown(&mut self, path: &str, name: &str, place: &Place, known: &[&str]) {
-        let key = if path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{path}.{name}")
-        };
-        let elsewhere = || {
-            ROOT.keys
-                .iter()
-                .find(|(_, section)| holds(&section.shape, name))
-        };
+        let key = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        let elsewhere = || ROOT.keys.iter().find(|(_, section)| holds(&section.shape, name));
         let expected = match (nearest(name, known.iter().copied()), elsewhere()) {
             (Some(Near::Slip(near)), _) => format!("`{near}`, the nearest known key"),
             (_, Some((section, _))) => format!("in [{section}]"),
             (Some(Near::Far(near)), None) => {
-                format!(
-                    "`{near}`, the nearest known key, or another of {}",
-                    known.join(", ")
-                )
+                format!("`{near}`, the nearest known key, or another of {}", known.join(", "))
             }
             (None, None) => "no key".to_owned(),
         };
-        self.findings
-            .problem_at(place, &key, "unknown key", expected);
+        self.findings.problem_at(place, &key, "unknown key", expected);
     }
 
     /// `x_file`: the key `x` with what the file holds. An empty path sets nothing.
@@ -286,32 +207,24 @@ impl Reader<'_> {
         let spelled = format!("{key}_file");
         let Some(name) = node.value.as_text() else {
             let what = format!("is {}", node.value.describe());
-            self.findings
-                .problem_at(&node.place, &spelled, what, "the path of a file, in quotes");
+            self.findings.problem_at(&node.place, &spelled, what, "the path of a file, in quotes");
             return None;
         };
         if name.is_empty() {
             return None;
         }
         self.findings.note_place(key, &node.place);
-        let read = self
-            .folders
-            .find(name)
-            .and_then(|found| Ok((files::read_secret(&found.path)?, found)));
+        let read = self.folders.find(name).and_then(|found| Ok((files::read_secret(&found.path)?, found)));
         match read {
             Ok((secret, found)) => {
                 if found.open {
                     self.warn_of_open_file(&spelled, &node.place, &found.path);
                 }
-                Some(Node {
-                    value: Value::Text(secret),
-                    place: node.place,
-                })
+                Some(Node { value: Value::Text(secret), place: node.place })
             }
             Err(why) => {
                 let expected = "a readable file that holds the secret";
-                self.findings
-                    .problem_at(&node.place, &spelled, &why, expected);
+                self.findings.problem_at(&node.place, &spelled, &why, expected);
                 None
             }
         }
@@ -329,9 +242,7 @@ impl Reader<'_> {
                 }
                 node.value = Value::Text(found.path.to_string_lossy().into_owned());
             }
-            Err(why) => self
-                .findings
-                .problem_at(&node.place, key, why, "a readable file"),
+            Err(why) => self.findings.problem_at(&node.place, key, why, "a readable file"),
         }
     }
 
@@ -361,7 +272,5 @@ fn required_table_keys(key: &str, shape: &Shape, node: &Node, findings: &mut Fin
 }
 
 fn holds(shape: &Shape, name: &str) -> bool {
-    shape
-        .as_table()
-        .is_some_and(|table| table.keys.contains_key(name))
+    shape.as_table().is_some_and(|table| table.keys.contains_key(name))
 }

@@ -27,10 +27,7 @@ pub(super) fn documents(file: &Path, findings: &mut Findings) -> Vec<Document> {
             "a folder that may be read, or none",
         ),
     }
-    paths
-        .iter()
-        .filter_map(|path| document(path, findings))
-        .collect()
+    paths.iter().filter_map(|path| document(path, findings)).collect()
 }
 
 fn parts(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
@@ -39,13 +36,8 @@ fn parts(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let mut parts = entries
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<std::io::Result<Vec<_>>>()?;
-    parts.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "toml")
-    });
+    let mut parts = entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>()?;
+    parts.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     parts.sort();
     Ok(parts)
 }
@@ -53,11 +45,7 @@ fn parts(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 fn document(path: &Path, findings: &mut Findings) -> Option<Document> {
     let place = Place::file(path);
     match std::fs::read_to_string(path) {
-        Ok(text) => Some(Document {
-            place,
-            text,
-            open: is_open(path),
-        }),
+        Ok(text) => Some(Document { place, text, open: is_open(path) }),
         Err(error) => {
             let expected = "a settings file there; `ctibridge config reference` prints one";
             findings.problem_at(&place, "", format!("cannot be read: {error}"), expected);
@@ -87,10 +75,8 @@ pub(super) fn parse(document: &Document, findings: &mut Findings) -> Option<Tabl
 /// Warns of a file that everyone may read though it holds secrets.
 pub(super) fn warn_if_open(document: &Document, secrets: usize, findings: &mut Findings) {
     if document.open && secrets > 0 {
-        let text = format!(
-            "holds secrets and may be read by everyone; do: chmod o-r {}, or use *_file keys",
-            document.place
-        );
+        let text =
+            format!("holds secrets and may be read by everyone; do: chmod o-r {}, or use *_file keys", document.place);
         findings.warning_at(&document.place, "", text);
     }
 }
@@ -98,6 +84,5 @@ pub(super) fn warn_if_open(document: &Document, secrets: usize, findings: &mut F
 /// The folder of the settings file, as an absolute path where that can be told.
 pub(super) fn folder_of(file: &Path) -> PathBuf {
     let folder = file.parent().unwrap_or(Path::new(""));
-    std::path::absolute(folder.join("."))
-        .map_or_else(|_| folder.to_owned(), |path| path.components().collect())
+    std::path::absolute(folder.join(".")).map_or_else(|_| folder.to_owned(), |path| path.components().collect())
 }

@@ -26,23 +26,14 @@ impl Composed {
     }
 
     /// A section as its type. What cannot be read is told, and the reference's value put in its place to find the next.
-    pub(super) fn section<T: DeserializeOwned>(
-        &self,
-        name: &str,
-        findings: &mut Findings,
-    ) -> Option<T> {
+    pub(super) fn section<T: DeserializeOwned>(&self, name: &str, findings: &mut Findings) -> Option<T> {
         let table = self.whole.get_table(name).unwrap_or_default();
         let defaults = self.reference.get_table(name).unwrap_or_default();
         read(name, table, &defaults, findings)
     }
 
     /// A named entry of a list as its type.
-    pub(super) fn entry<T: DeserializeOwned>(
-        &self,
-        section: &str,
-        name: &str,
-        findings: &mut Findings,
-    ) -> Option<T> {
+    pub(super) fn entry<T: DeserializeOwned>(&self, section: &str, name: &str, findings: &mut Findings) -> Option<T> {
         let mut entries = self.whole.get_table(section).unwrap_or_default();
         let table = entries.remove(name)?.into_table().ok()?;
         read(&format!("{section}.{name}"), table, &Map::new(), findings)
@@ -51,9 +42,7 @@ impl Composed {
     /// The keys that a named entry has in any layer.
     pub(super) fn keys_of(&self, section: &str, name: &str) -> Vec<String> {
         let mut entries = self.whole.get_table(section).unwrap_or_default();
-        let table = entries
-            .remove(name)
-            .and_then(|entry| entry.into_table().ok());
+        let table = entries.remove(name).and_then(|entry| entry.into_table().ok());
         table.into_iter().flatten().map(|(key, _)| key).collect()
     }
 
@@ -65,11 +54,7 @@ impl Composed {
     /// The keys that have another value than the reference's.
     pub(super) fn changed(&self) -> BTreeSet<String> {
         let reference = flat(&self.reference);
-        self.flat()
-            .into_iter()
-            .filter(|(key, value)| reference.get(key) != Some(value))
-            .map(|(key, _)| key)
-            .collect()
+        self.flat().into_iter().filter(|(key, value)| reference.get(key) != Some(value)).map(|(key, _)| key).collect()
     }
 }
 
@@ -103,9 +88,7 @@ fn plain(value: &Merged) -> ValueKind {
 
 fn build(layers: &[Table]) -> Result<Config, ConfigError> {
     let builder = Config::builder();
-    let builder = layers.iter().fold(builder, |builder, layer| {
-        builder.add_source(Layer(table(layer)))
-    });
+    let builder = layers.iter().fold(builder, |builder, layer| builder.add_source(Layer(table(layer))));
     builder.build()
 }
 
@@ -121,20 +104,13 @@ fn read<T: DeserializeOwned>(
             Err(error) => error,
         };
         let (key, what, expected) = explain(&error);
-        let full = if key.is_empty() {
-            path.to_owned()
-        } else {
-            format!("{path}.{key}")
-        };
+        let full = if key.is_empty() { path.to_owned() } else { format!("{path}.{key}") };
         if !findings.is_wrong(&full) {
             findings.problem(&full, what, expected);
         }
         let first = key.split('.').next().unwrap_or_default();
         let default = defaults.get(first)?;
-        if table
-            .insert(first.to_owned(), default.clone())
-            .is_none_or(|old| old.kind == default.kind)
-        {
+        if table.insert(first.to_owned(), default.clone()).is_none_or(|old| old.kind == default.kind) {
             return None;
         }
     }
@@ -173,10 +149,7 @@ impl Source for Layer {
 }
 
 fn table(layer: &Table) -> Map<String, Merged> {
-    layer
-        .iter()
-        .map(|(key, node)| (key.clone(), value(node)))
-        .collect()
+    layer.iter().map(|(key, node)| (key.clone(), value(node))).collect()
 }
 
 fn value(node: &Node) -> Merged {

@@ -24,7 +24,12 @@ pub use environment::Environment;
 pub use place::{Place, Problem, Problems, Warning};
 pub use schema::json_schema;
 
-use crate::{directory, feeds, http, journal, pops, salesforce};
+use crate::directory;
+use crate::feeds;
+use crate::http;
+use crate::journal;
+use crate::pops;
+use crate::salesforce;
 
 /// Every key with its default and a line on it: the lowest layer, and what `config reference` prints.
 pub const REFERENCE: &str = include_str!("../../config/ctibridge.toml");
@@ -69,10 +74,7 @@ impl Settings {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn load_with(
-        path: Option<&Path>,
-        environment: &Environment,
-    ) -> Result<(Self, Vec<Warning>), Problems> {
+    pub fn load_with(path: Option<&Path>, environment: &Environment) -> Result<(Self, Vec<Warning>), Problems> {
         read::file(path.unwrap_or(Path::new(DEFAULT_FILE)), environment)
     }
 
@@ -87,26 +89,14 @@ impl Settings {
     /// The keys in which newer settings differ, without their values, so that a reload can say what needs a restart.
     #[must_use]
     pub fn changed_keys(&self, newer: &Self) -> Vec<String> {
-        let both: std::collections::BTreeSet<_> =
-            self.flat.keys().chain(newer.flat.keys()).collect();
-        both.into_iter()
-            .filter(|key| self.flat.get(*key) != newer.flat.get(*key))
-            .cloned()
-            .collect()
+        let both: std::collections::BTreeSet<_> = self.flat.keys().chain(newer.flat.keys()).collect();
+        both.into_iter().filter(|key| self.flat.get(*key) != newer.flat.get(*key)).cloned().collect()
     }
 
     /// Whether a change of this key takes effect without a restart.
     #[must_use]
     pub fn applies_at_once(key: &str) -> bool {
-        [
-            "log.",
-            "pops.",
-            "agent.",
-            "bridge.ignore_numbers",
-            "http.tls_",
-        ]
-        .iter()
-        .any(|prefix| key.starts_with(prefix))
+        ["log.", "pops.", "agent.", "bridge.ignore_numbers", "http.tls_"].iter().any(|prefix| key.starts_with(prefix))
     }
 }
 

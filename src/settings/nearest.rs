@@ -13,21 +13,13 @@ pub(super) enum Near<'a> {
 pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<Near<'a>> {
     let word = word.to_lowercase().replace('-', "_");
     let most = word.chars().count().max(3) / 3;
-    let (edits, candidate) = known
-        .map(|candidate| (edits(&word, &candidate.replace('-', "_")), candidate))
-        .min()?;
-    Some(if edits <= most {
-        Near::Slip(candidate)
-    } else {
-        Near::Far(candidate)
-    })
+    let (edits, candidate) = known.map(|candidate| (edits(&word, &candidate.replace('-', "_")), candidate)).min()?;
+    Some(if edits <= most { Near::Slip(candidate) } else { Near::Far(candidate) })
 }
 
 /// One for `id` in `client_id` and `listen_address` round `listen`.
 fn edits(word: &str, candidate: &str) -> usize {
-    let is_part = word.len() >= 4
-        && candidate.len() >= 4
-        && (candidate.contains(word) || word.contains(candidate));
+    let is_part = word.len() >= 4 && candidate.len() >= 4 && (candidate.contains(word) || word.contains(candidate));
     let edits = distance(word, candidate);
     if is_part { edits.min(1) } else { edits }
 }

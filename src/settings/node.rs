@@ -41,28 +41,16 @@ impl Value {
     }
 
     pub(super) fn as_text(&self) -> Option<&str> {
-        if let Self::Text(text) = self {
-            Some(text)
-        } else {
-            None
-        }
+        if let Self::Text(text) = self { Some(text) } else { None }
     }
 
     pub(super) fn as_table(&self) -> Option<&Table> {
-        if let Self::Table(table) = self {
-            Some(table)
-        } else {
-            None
-        }
+        if let Self::Table(table) = self { Some(table) } else { None }
     }
 
     /// Of a list; nothing where it is none.
     pub(super) fn items(&self) -> &[Node] {
-        if let Self::List(items) = self {
-            items
-        } else {
-            &[]
-        }
+        if let Self::List(items) = self { items } else { &[] }
     }
 }
 
@@ -85,11 +73,7 @@ pub(super) fn parse(text: &str, source: &Place) -> Result<Table, Vec<SyntaxError
 /// Reads a TOML value, as an environment variable gives it for a list or a table.
 pub(super) fn parse_value(text: &str, place: &Place) -> Option<Node> {
     let value = DeValue::parse(text).ok()?;
-    let mut node = Lines {
-        text,
-        source: place,
-    }
-    .node(&value);
+    let mut node = Lines { text, source: place }.node(&value);
     put_at(&mut node, place);
     Some(node)
 }
@@ -113,20 +97,14 @@ impl Lines<'_> {
         table
             .iter()
             .map(|(key, value)| {
-                let node = Node {
-                    place: self.place(key.span().start),
-                    ..self.node(value)
-                };
+                let node = Node { place: self.place(key.span().start), ..self.node(value) };
                 (key.get_ref().to_string(), node)
             })
             .collect()
     }
 
     fn node(&self, value: &Spanned<DeValue<'_>>) -> Node {
-        Node {
-            value: self.value(value.get_ref()),
-            place: self.place(value.span().start),
-        }
+        Node { value: self.value(value.get_ref()), place: self.place(value.span().start) }
     }
 
     fn value(&self, value: &DeValue<'_>) -> Value {
@@ -137,24 +115,18 @@ impl Lines<'_> {
             DeValue::Float(_) => Value::Other("a number with a fraction"),
             DeValue::Boolean(flag) => Value::Boolean(*flag),
             DeValue::Datetime(_) => Value::Other("a date or time"),
-            DeValue::Array(items) => {
-                Value::List(items.iter().map(|item| self.node(item)).collect())
-            }
+            DeValue::Array(items) => Value::List(items.iter().map(|item| self.node(item)).collect()),
             DeValue::Table(table) => Value::Table(self.table(table)),
         }
     }
 
     fn error(&self, error: &toml::de::Error) -> SyntaxError {
         let offset = error.span().map_or(0, |span| span.start);
-        SyntaxError {
-            place: self.place(offset),
-            message: error.message().to_owned(),
-        }
+        SyntaxError { place: self.place(offset), message: error.message().to_owned() }
     }
 
     fn place(&self, offset: usize) -> Place {
         let before = self.text.as_bytes().iter().take(offset);
-        self.source
-            .at_line(1 + before.filter(|byte| **byte == b'\n').count())
+        self.source.at_line(1 + before.filter(|byte| **byte == b'\n').count())
     }
 }

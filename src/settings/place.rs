@@ -19,17 +19,11 @@ impl Place {
     }
 
     pub(super) fn named(source: &str) -> Self {
-        Self {
-            source: source.into(),
-            line: None,
-        }
+        Self { source: source.into(), line: None }
     }
 
     pub(super) fn at_line(&self, line: usize) -> Self {
-        Self {
-            source: Arc::clone(&self.source),
-            line: Some(line),
-        }
+        Self { source: Arc::clone(&self.source), line: Some(line) }
     }
 }
 
@@ -55,12 +49,7 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_head(f, &self.place, &self.key)?;
-        write!(
-            f,
-            "{}; expected {}",
-            Escaped(&self.what),
-            Escaped(&self.expected)
-        )
+        write!(f, "{}; expected {}", Escaped(&self.what), Escaped(&self.expected))
     }
 }
 

@@ -16,33 +16,18 @@ use super::schema::{BUILT_KINDS, ROOT};
 use super::shape::TableShape;
 use super::{ENTRIES, REFERENCE, Settings};
 
-pub(super) fn file(
-    path: &Path,
-    environment: &Environment,
-) -> Result<(Settings, Vec<Warning>), Problems> {
+pub(super) fn file(path: &Path, environment: &Environment) -> Result<(Settings, Vec<Warning>), Problems> {
     let mut findings = Findings::new(Place::file(path));
     let documents = layer::documents(path, &mut findings);
-    let folders = Folders {
-        credentials: environment.credentials.clone(),
-        settings: layer::folder_of(path),
-    };
+    let folders = Folders { credentials: environment.credentials.clone(), settings: layer::folder_of(path) };
     read(&documents, &folders, environment, findings)
 }
 
 pub(super) fn text(text: &str) -> Result<(Settings, Vec<Warning>), Problems> {
     let place = Place::named("settings");
-    let documents = [Document {
-        place: place.clone(),
-        text: text.to_owned(),
-        open: false,
-    }];
+    let documents = [Document { place: place.clone(), text: text.to_owned(), open: false }];
     let folders = Folders::default();
-    read(
-        &documents,
-        &folders,
-        &Environment::default(),
-        Findings::new(place),
-    )
+    read(&documents, &folders, &Environment::default(), Findings::new(place))
 }
 
 fn read(
@@ -63,12 +48,7 @@ fn read(
     let kinds = kinds(&raw);
     let mut layers = vec![reference(&mut findings), environment.state_layer()];
     for (index, table) in raw.into_iter().enumerate() {
-        let mut reader = Reader {
-            folders,
-            kinds: &kinds,
-            findings: &mut findings,
-            secrets: 0,
-        };
+        let mut reader = Reader { folders, kinds: &kinds, findings: &mut findings, secrets: 0 };
         layers.push(reader.read(table));
         let secrets = reader.secrets;
         if let Some(document) = documents.get(index) {
@@ -95,19 +75,10 @@ fn read(
 
 /// The reference as a layer. Its keys do not count as set.
 fn reference(findings: &mut Findings) -> Table {
-    let document = Document {
-        place: Place::named("built-in reference"),
-        text: REFERENCE.to_owned(),
-        open: false,
-    };
+    let document = Document { place: Place::named("built-in reference"), text: REFERENCE.to_owned(), open: false };
     let mut own = Findings::new(document.place.clone());
     let table = layer::parse(&document, &mut own).unwrap_or_default();
-    let mut reader = Reader {
-        folders: &Folders::default(),
-        kinds: &BTreeMap::new(),
-        findings: &mut own,
-        secrets: 0,
-    };
+    let mut reader = Reader { folders: &Folders::default(), kinds: &BTreeMap::new(), findings: &mut own, secrets: 0 };
     let clean = reader.read(table);
     findings.absorb(own);
     clean
@@ -115,8 +86,7 @@ fn reference(findings: &mut Findings) -> Table {
 
 /// The feeds and agents of all layers, in the order in which they first appear.
 fn names(layers: &[Table]) -> BTreeMap<&'static str, Vec<String>> {
-    let mut all: BTreeMap<&'static str, Vec<String>> =
-        ENTRIES.map(|(section, _)| (section, Vec::new())).into();
+    let mut all: BTreeMap<&'static str, Vec<String>> = ENTRIES.map(|(section, _)| (section, Vec::new())).into();
     for layer in layers {
         for (section, identity) in ENTRIES {
             let names = all.entry(section).or_default();
@@ -137,8 +107,7 @@ fn kinds(layers: &[Table]) -> BTreeMap<String, String> {
         let mut own = BTreeMap::new();
         for feed in entries(layer, "feed") {
             if let (Some(name), Some(kind)) = (text_of(feed, "name"), text_of(feed, "kind")) {
-                own.entry(name.to_owned())
-                    .or_insert_with(|| kind.to_owned());
+                own.entry(name.to_owned()).or_insert_with(|| kind.to_owned());
             }
         }
         all.append(&mut own);
@@ -148,9 +117,7 @@ fn kinds(layers: &[Table]) -> BTreeMap<String, String> {
 
 fn entries<'a>(layer: &'a Table, section: &str) -> impl Iterator<Item = &'a Table> {
     let list = layer.get(section).map(|node| node.value.items());
-    list.into_iter()
-        .flatten()
-        .filter_map(|entry| entry.value.as_table())
+    list.into_iter().flatten().filter_map(|entry| entry.value.as_table())
 }
 
 fn text_of<'a>(table: &'a Table, key: &str) -> Option<&'a str> {
@@ -164,13 +131,9 @@ fn settings(
     findings: &mut Findings,
 ) -> Option<Settings> {
     let feeds = names.get("feed").into_iter().flatten();
-    let feeds: Vec<_> = feeds
-        .filter_map(|name| feed(composed, name, kinds.get(name)?, findings))
-        .collect();
+    let feeds: Vec<_> = feeds.filter_map(|name| feed(composed, name, kinds.get(name)?, findings)).collect();
     let agents = names.get("agent").into_iter().flatten();
-    let agent_list = agents
-        .filter_map(|extension| composed.entry("agent", extension, findings))
-        .collect();
+    let agent_list = agents.filter_map(|extension| composed.entry("agent", extension, findings)).collect();
     Some(Settings {
         bridge: composed.section("bridge", findings)?,
         http: composed.section("http", findings)?,
@@ -203,17 +166,10 @@ fn feed<T: serde::de::DeserializeOwned>(
         .filter(|key| !findings.is_wrong(key))
         .collect();
     for key in &missing {
-        findings.problem(
-            key,
-            "is not set",
-            format!("a value, since the feed is of the kind {kind}"),
-        );
+        findings.problem(key, "is not set", format!("a value, since the feed is of the kind {kind}"));
     }
     if !BUILT_KINDS.contains_key(kind) {
-        findings.warning(
-            &path,
-            format!("{kind} is not built yet: this feed is not started"),
-        );
+        findings.warning(&path, format!("{kind} is not built yet: this feed is not started"));
         return None;
     }
     if !missing.is_empty() || findings.is_wrong(&path) {

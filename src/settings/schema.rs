@@ -8,7 +8,12 @@ use serde_json::{Map, Value as Json, json};
 use super::planned::PlannedFeed;
 use super::shape::{Key, Shape, TableShape};
 use super::{Bridge, node};
-use crate::{directory, feeds, http, journal, pops, salesforce};
+use crate::directory;
+use crate::feeds;
+use crate::http;
+use crate::journal;
+use crate::pops;
+use crate::salesforce;
 
 /// Other names of keys, as the settings of 1stream call them: section, other name, key.
 pub(super) const ALIASES: [(&str, &str, &str); 6] = [
@@ -101,22 +106,13 @@ fn table_schema(table: &TableShape, section: &str) -> Json {
         properties.insert(name.clone(), key_schema(key, section));
     }
     for (spelling, of) in spellings(table, section) {
-        let text = if of.file {
-            format!("A file that holds `{}`.", of.key)
-        } else {
-            format!("The same as `{}`.", of.key)
-        };
-        properties
-            .entry(spelling)
-            .or_insert_with(|| json!({"type": "string", "description": text}));
+        let text =
+            if of.file { format!("A file that holds `{}`.", of.key) } else { format!("The same as `{}`.", of.key) };
+        properties.entry(spelling).or_insert_with(|| json!({"type": "string", "description": text}));
     }
-    let identity = ["name", "extension"]
-        .into_iter()
-        .filter(|name| table.keys.get(*name).is_some_and(|key| key.required));
-    let rest = table
-        .rest
-        .as_ref()
-        .map_or(Json::Bool(false), |rest| shape_schema(rest, section));
+    let identity =
+        ["name", "extension"].into_iter().filter(|name| table.keys.get(*name).is_some_and(|key| key.required));
+    let rest = table.rest.as_ref().map_or(Json::Bool(false), |rest| shape_schema(rest, section));
     json!({
         "type": "object",
         "properties": properties,
@@ -143,9 +139,7 @@ fn add_defaults(schema: &mut Json, section: Option<&node::Node>) {
         return;
     };
     for (name, default) in defaults {
-        let property = schema
-            .pointer_mut(&format!("/properties/{name}"))
-            .and_then(Json::as_object_mut);
+        let property = schema.pointer_mut(&format!("/properties/{name}")).and_then(Json::as_object_mut);
         if let (Some(property), Some(default)) = (property, plain(default)) {
             property.insert("default".to_owned(), default);
         }
@@ -174,19 +168,10 @@ pub(super) struct Spelling {
 pub(super) fn spellings(table: &TableShape, section: &str) -> BTreeMap<String, Spelling> {
     let mut all = BTreeMap::new();
     let names = table.keys.keys().map(|key| (key.as_str(), key.as_str()));
-    let aliases = ALIASES
-        .iter()
-        .filter(|(of, _, _)| *of == section)
-        .map(|(_, alias, key)| (*alias, *key));
+    let aliases = ALIASES.iter().filter(|(of, _, _)| *of == section).map(|(_, alias, key)| (*alias, *key));
     for (name, key) in names.chain(aliases) {
-        let secret = table
-            .keys
-            .get(key)
-            .is_some_and(|key| matches!(key.shape, Shape::Secret));
-        let spelling = |file| Spelling {
-            key: key.to_owned(),
-            file,
-        };
+        let secret = table.keys.get(key).is_some_and(|key| matches!(key.shape, Shape::Secret));
+        let spelling = |file| Spelling { key: key.to_owned(), file };
         if secret {
             all.insert(format!("{name}_file"), spelling(true));
         }

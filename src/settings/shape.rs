@@ -38,12 +38,7 @@ pub(super) struct Key {
 
 impl Key {
     pub(super) fn section(shape: Shape) -> Self {
-        Self {
-            shape,
-            description: String::new(),
-            required: false,
-            default: None,
-        }
+        Self { shape, description: String::new(), required: false, default: None }
     }
 }
 
@@ -62,28 +57,16 @@ impl Shape {
     }
 
     pub(super) fn as_table(&self) -> Option<&TableShape> {
-        if let Self::Table(table) = self {
-            Some(table)
-        } else {
-            None
-        }
+        if let Self::Table(table) = self { Some(table) } else { None }
     }
 
     pub(super) fn as_kinds(&self) -> Option<&BTreeMap<String, TableShape>> {
-        if let Self::Kinds(kinds) = self {
-            Some(kinds)
-        } else {
-            None
-        }
+        if let Self::Kinds(kinds) = self { Some(kinds) } else { None }
     }
 
     /// Of a list.
     pub(super) fn item(&self) -> Option<&Self> {
-        if let Self::List(item) = self {
-            Some(item)
-        } else {
-            None
-        }
+        if let Self::List(item) = self { Some(item) } else { None }
     }
 
     /// From a schema as `schemars` derives it.
@@ -114,22 +97,15 @@ impl Definitions<'_> {
             return Shape::Choice(words);
         }
         if let Some(variants) = schema.get("oneOf").and_then(Json::as_array) {
-            return Shape::Kinds(
-                variants
-                    .iter()
-                    .filter_map(|variant| self.kind(variant))
-                    .collect(),
-            );
+            return Shape::Kinds(variants.iter().filter_map(|variant| self.kind(variant)).collect());
         }
         match text(schema, "type") {
             Some("string") => Shape::Text,
             Some("boolean") => Shape::Boolean,
             Some("integer") => Shape::Integer,
-            Some("array") => Shape::List(Box::new(
-                schema
-                    .get("items")
-                    .map_or(Shape::Anything, |items| self.shape(items)),
-            )),
+            Some("array") => {
+                Shape::List(Box::new(schema.get("items").map_or(Shape::Anything, |items| self.shape(items))))
+            }
             Some("object") => Shape::Table(self.table(schema)),
             Some(_) | None => Shape::Anything,
         }
@@ -148,10 +124,7 @@ impl Definitions<'_> {
 
     fn kind(&self, variant: &Json) -> Option<(String, TableShape)> {
         let mut table = self.table(variant);
-        let kind = variant
-            .pointer("/properties/kind/const")?
-            .as_str()?
-            .to_owned();
+        let kind = variant.pointer("/properties/kind/const")?.as_str()?.to_owned();
         if let Some(key) = table.keys.get_mut("kind") {
             key.shape = Shape::Choice(vec![kind.clone()]);
         }
@@ -171,10 +144,7 @@ impl Definitions<'_> {
             let required = required.contains(&name.as_str());
             table.keys.insert(name.clone(), self.key(key, required));
         }
-        if let Some(rest) = schema
-            .get("additionalProperties")
-            .filter(|rest| **rest != Json::Bool(false))
-        {
+        if let Some(rest) = schema.get("additionalProperties").filter(|rest| **rest != Json::Bool(false)) {
             table.rest = Some(Box::new(self.shape(rest)));
         }
         table
@@ -182,11 +152,7 @@ impl Definitions<'_> {
 
     fn referred_table(&self, schema: &Json) -> TableShape {
         let referred = text(schema, "$ref").map(|reference| self.referred(reference));
-        referred
-            .as_ref()
-            .and_then(Shape::as_table)
-            .cloned()
-            .unwrap_or_default()
+        referred.as_ref().and_then(Shape::as_table).cloned().unwrap_or_default()
     }
 
     fn key(&self, schema: &Json, required: bool) -> Key {
@@ -206,10 +172,7 @@ fn text<'a>(schema: &'a Json, key: &str) -> Option<&'a str> {
 /// An enumeration: `enum`, or `oneOf` of constants where the variants are described.
 fn choice(schema: &Json) -> Option<Vec<String>> {
     let words = |list: &Json, pick: fn(&Json) -> Option<&str>| -> Option<Vec<String>> {
-        list.as_array()?
-            .iter()
-            .map(|word| pick(word).map(str::to_owned))
-            .collect()
+        list.as_array()?.iter().map(|word| pick(word).map(str::to_owned)).collect()
     };
     match (schema.get("enum"), schema.get("oneOf")) {
         (Some(list), _) => words(list, Json::as_str),

@@ -13,9 +13,7 @@ use jiff::Timestamp;
 
 use super::entry::{Entry, EntryId, EntryState, Repairs};
 use super::{Config, Per};
-use crate::calls::record::{
-    AgentPart, CallKey, CallRecord, Direction, Disposition, Extension, OpenCall, OutsideParty,
-};
+use crate::calls::record::{AgentPart, CallKey, CallRecord, Direction, Disposition, Extension, OpenCall, OutsideParty};
 use crate::phone::PhoneNumber;
 use crate::salesforce::RecordId;
 
@@ -43,10 +41,7 @@ fn id(text: &str) -> RecordId {
 }
 
 fn number(e164: &str) -> PhoneNumber {
-    PhoneNumber::E164 {
-        e164: e164.into(),
-        extension: None,
-    }
+    PhoneNumber::E164 { e164: e164.into(), extension: None }
 }
 
 fn agent(extension: &str, talk_ms: i64) -> AgentPart {
@@ -64,10 +59,7 @@ fn open(unique: &str) -> OpenCall {
         key: CallKey::new("hq", "pbx1", unique),
         feed: "pbx1".into(),
         direction: Direction::Inbound,
-        party: OutsideParty {
-            number: number("+4930231250444"),
-            name: None,
-        },
+        party: OutsideParty { number: number("+4930231250444"), name: None },
         dialed: "+4930555000".into(),
         queue: None,
         started: at("2026-11-21T13:03:00Z"),

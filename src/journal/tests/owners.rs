@@ -28,11 +28,7 @@ fn user(name: &str, user_id: &str, extension: &str) -> User {
 }
 
 fn named(extension: &str, salesforce_user: &str) -> AgentUser {
-    AgentUser {
-        extension: extension.into(),
-        name: "Anna Agent".into(),
-        salesforce_user: salesforce_user.into(),
-    }
+    AgentUser { extension: extension.into(), name: "Anna Agent".into(), salesforce_user: salesforce_user.into() }
 }
 
 fn users() -> Vec<User> {
@@ -44,20 +40,13 @@ fn users() -> Vec<User> {
 }
 
 fn ids(owners: &Owners, extension: &str) -> Option<RecordId> {
-    owners
-        .by_extension
-        .get(extension)
-        .map(|owner| owner.id.clone())
+    owners.by_extension.get(extension).map(|owner| owner.id.clone())
 }
 
 #[test]
 fn the_agent_who_talked_longest_owns_it_and_the_last_one_on_a_tie() {
     let mut record = ended("1");
-    record.call.agents = vec![
-        agent("101", 5_000),
-        agent("102", 9_000),
-        agent("103", 9_000),
-    ];
+    record.call.agents = vec![agent("101", 5_000), agent("102", 9_000), agent("103", 9_000)];
     assert_eq!(owner_of(&record), Some("103"));
     record.call.agents[1].last_talk = Some(at("2026-11-21T14:00:00Z"));
     assert_eq!(owner_of(&record), Some("102"), "who spoke last is the last");
@@ -76,10 +65,7 @@ fn a_call_that_nobody_took_belongs_to_the_one_who_was_rung_or_dialled() {
 
 #[test]
 fn the_settings_win_over_the_extension_in_salesforce() {
-    let agents = [
-        named("101", "BERT@acme.example"),
-        named("104", "005000000000001"),
-    ];
+    let agents = [named("101", "BERT@acme.example"), named("104", "005000000000001")];
     let owners = Owners::new(&users(), &agents, true, "", None);
     assert_eq!(ids(&owners, "101"), Some(id("005000000000002")));
     assert_eq!(ids(&owners, "104"), Some(id("005000000000001")));
@@ -91,32 +77,16 @@ fn the_settings_win_over_the_extension_in_salesforce() {
 #[test]
 fn a_user_who_left_owns_nothing() {
     let api = id("005000000000009");
-    let owners = Owners::new(
-        &users(),
-        &[named("101", "left@acme.example")],
-        true,
-        "left@acme.example",
-        Some(&api),
-    );
+    let owners = Owners::new(&users(), &[named("101", "left@acme.example")], true, "left@acme.example", Some(&api));
     assert_eq!(ids(&owners, "103"), None);
-    assert_eq!(
-        ids(&owners, "101"),
-        None,
-        "and nobody stands in for a user who is named"
-    );
-    assert_eq!(
-        owners.of(&ended("1"), None).map(|owner| &owner.id),
-        Some(&api)
-    );
+    assert_eq!(ids(&owners, "101"), None, "and nobody stands in for a user who is named");
+    assert_eq!(owners.of(&ended("1"), None).map(|owner| &owner.id), Some(&api));
 }
 
 #[test]
 fn a_queue_may_be_the_fallback() {
     let owners = Owners::new(&users(), &[], false, "00G000000000001", None);
-    let queue = Owner {
-        id: id("00G000000000001"),
-        time_zone: None,
-    };
+    let queue = Owner { id: id("00G000000000001"), time_zone: None };
     assert_eq!(owners.fallback, Some(queue));
 }
 

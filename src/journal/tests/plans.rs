@@ -27,21 +27,12 @@ fn refused(code: &str, message: &str, fields: &[&str]) -> RowError {
 }
 
 fn row_with(field: &str, value: &str) -> Row {
-    Row {
-        id: None,
-        fields: BTreeMap::from([(field.to_owned(), Value::Text(value.to_owned()))]),
-    }
+    Row { id: None, fields: BTreeMap::from([(field.to_owned(), Value::Text(value.to_owned()))]) }
 }
 
 fn settled(entry: &Entry, upsert: bool, error: &RowError) -> Settlement {
     let row = row_with("WhoId", LEAD);
-    let sent = Sent {
-        entry,
-        row: &row,
-        upsert,
-        now: now(),
-        spread: 0.5,
-    };
+    let sent = Sent { entry, row: &row, upsert, now: now(), spread: 0.5 };
     plan::answered(&sent, &Err(error.clone()))
 }
 
@@ -71,21 +62,16 @@ fn a_locked_row_is_tried_again_for_a_while_and_then_parked() {
         assert_eq!(settlement.attempts, tries);
         (last, call.attempts) = (until, settlement.attempts);
     }
-    assert_eq!(
-        code_of_parked(&settled(&call, false, &locked)),
-        Some("UNABLE_TO_LOCK_ROW")
-    );
+    assert_eq!(code_of_parked(&settled(&call, false, &locked)), Some("UNABLE_TO_LOCK_ROW"));
 }
 
 #[test]
 fn what_the_org_as_a_whole_cannot_do_now_costs_no_try() {
     let mut call = entry(ended("1"));
     call.attempts = TRIES;
-    for code in [
-        "REQUEST_LIMIT_EXCEEDED",
-        "STORAGE_LIMIT_EXCEEDED",
-        "INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE",
-    ] {
+    for code in
+        ["REQUEST_LIMIT_EXCEEDED", "STORAGE_LIMIT_EXCEEDED", "INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE"]
+    {
         let settlement = settled(&call, false, &refused(code, "", &[]));
         assert!(waits_until(&settlement).unwrap().is_some(), "{code}");
         assert_eq!(settlement.attempts, TRIES);
@@ -95,29 +81,18 @@ fn what_the_org_as_a_whole_cannot_do_now_costs_no_try() {
 #[test]
 fn an_inactive_owner_gives_way_to_the_fallback_once() {
     let mut call = entry(ended("1"));
-    let inactive = refused(
-        "INACTIVE_OWNER_OR_USER",
-        "operation performed with inactive user",
-        &[],
-    );
+    let inactive = refused("INACTIVE_OWNER_OR_USER", "operation performed with inactive user", &[]);
     let first = settled(&call, false, &inactive);
     assert!(first.repairs.fallback_owner);
     assert_eq!(waits_until(&first), Some(None), "at once");
     call.repairs = first.repairs;
-    assert_eq!(
-        code_of_parked(&settled(&call, false, &inactive)),
-        Some("INACTIVE_OWNER_OR_USER")
-    );
+    assert_eq!(code_of_parked(&settled(&call, false, &inactive)), Some("INACTIVE_OWNER_OR_USER"));
 }
 
 #[test]
 fn a_field_that_is_too_long_is_cut_to_what_it_takes_once() {
     let mut call = entry(ended("1"));
-    let long = refused(
-        "STRING_TOO_LONG",
-        "Subject: data value too large: x (max length=40)",
-        &["Subject"],
-    );
+    let long = refused("STRING_TOO_LONG", "Subject: data value too large: x (max length=40)", &["Subject"]);
     let first = settled(&call, false, &long);
     assert_eq!(first.repairs.shortened.get("Subject"), Some(&40));
     call.repairs = first.repairs;
@@ -127,26 +102,13 @@ fn a_field_that_is_too_long_is_cut_to_what_it_takes_once() {
 #[test]
 fn a_record_that_is_gone_is_left_out() {
     let mut call = entry(ended("1"));
-    let gone = refused(
-        "CANNOT_UPDATE_CONVERTED_LEAD",
-        "cannot reference converted lead",
-        &[],
-    );
+    let gone = refused("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", &[]);
     let unlinked = settled(&call, false, &gone).repairs.unlinked.unwrap();
     assert_eq!(unlinked.records, [id(LEAD)]);
     call.repairs.unlinked = Some(unlinked);
     let row = row_with("Subject", "Call");
-    let sent = Sent {
-        entry: &call,
-        row: &row,
-        upsert: false,
-        now: now(),
-        spread: 0.0,
-    };
-    assert!(
-        code_of_parked(&plan::answered(&sent, &Err(gone))).is_some(),
-        "nothing is left to leave out"
-    );
+    let sent = Sent { entry: &call, row: &row, upsert: false, now: now(), spread: 0.0 };
+    assert!(code_of_parked(&plan::answered(&sent, &Err(gone))).is_some(), "nothing is left to leave out");
 }
 
 #[test]
@@ -160,11 +122,7 @@ fn an_upsert_of_a_task_that_is_there_goes_without_its_subtype() {
 #[test]
 fn a_rule_of_the_org_parks_it_with_its_words_and_an_advice() {
     let call = entry(ended("1"));
-    let rule = refused(
-        "FIELD_CUSTOM_VALIDATION_EXCEPTION",
-        "No calls on Sundays",
-        &["Subject"],
-    );
+    let rule = refused("FIELD_CUSTOM_VALIDATION_EXCEPTION", "No calls on Sundays", &["Subject"]);
     let Settled::Event(Event::Refused { reason, .. }) = settled(&call, false, &rule).what else {
         panic!("not parked");
     };
@@ -175,10 +133,7 @@ fn a_rule_of_the_org_parks_it_with_its_words_and_an_advice() {
 #[test]
 fn a_lost_answer_is_looked_up_unless_repeating_is_harmless() {
     let mut call = entry(ended("1"));
-    assert_eq!(
-        plan::lost(&call, false).what,
-        Settled::Event(Event::Unknown { look_at: None })
-    );
+    assert_eq!(plan::lost(&call, false).what, Settled::Event(Event::Unknown { look_at: None }));
     assert_eq!(waits_until(&plan::lost(&call, true)), Some(None));
     call.task = Some(id("00T000000000001"));
     assert_eq!(waits_until(&plan::lost(&call, false)), Some(None));
@@ -188,23 +143,12 @@ fn a_lost_answer_is_looked_up_unless_repeating_is_harmless() {
 fn a_task_that_is_not_found_is_sent_again_only_after_its_time() {
     let mut call = entry(ended("1"));
     let since = at("2026-11-21T13:55:00Z");
-    call.state = EntryState::Wire {
-        since,
-        look_at: None,
-    };
+    call.state = EntryState::Wire { since, look_at: None };
     let task = id("00T000000000001");
     let look = |found, now| plan::looked_up(&call, since, found, SETTLE, now);
-    assert_eq!(
-        look(Some(&task), now()).what,
-        Settled::Task(task.clone(), now())
-    );
+    assert_eq!(look(Some(&task), now()).what, Settled::Task(task.clone(), now()));
     let again = look(None, now());
     let later = at("2026-11-21T14:06:00Z");
-    assert_eq!(
-        again.what,
-        Settled::Event(Event::Unknown {
-            look_at: Some(later)
-        })
-    );
+    assert_eq!(again.what, Settled::Event(Event::Unknown { look_at: Some(later) }));
     assert_eq!(waits_until(&look(None, later)), Some(None));
 }

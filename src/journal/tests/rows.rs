@@ -16,17 +16,11 @@ use crate::phone::PhoneNumber;
 use crate::salesforce::Value;
 
 fn owners() -> Owners {
-    let anna = Owner {
-        id: id("005000000000001"),
-        time_zone: Some("Europe/Berlin".into()),
-    };
+    let anna = Owner { id: id("005000000000001"), time_zone: Some("Europe/Berlin".into()) };
     Owners {
         by_extension: BTreeMap::from([("101".into(), anna)]),
         names: BTreeMap::from([("101".into(), "Anna Agent".into())]),
-        fallback: Some(Owner {
-            id: id("005000000000009"),
-            time_zone: Some("America/New_York".into()),
-        }),
+        fallback: Some(Owner { id: id("005000000000009"), time_zone: Some("America/New_York".into()) }),
     }
 }
 
@@ -45,9 +39,7 @@ fn built(entry: &Entry) -> BTreeMap<String, Value> {
 }
 
 fn built_by(entry: &Entry, config: &Config) -> BTreeMap<String, Value> {
-    with(config, |settings| {
-        row(&Part::from(entry), &owners(), settings).fields
-    })
+    with(config, |settings| row(&Part::from(entry), &owners(), settings).fields)
 }
 
 fn text(fields: &BTreeMap<String, Value>, name: &str) -> String {
@@ -76,21 +68,11 @@ fn found(object: &str, record: &str, account: Option<&str>) -> Match {
 
 fn answered(matches: Vec<Match>) -> Entry {
     let mut entry = entry(ended("1"));
-    entry.answer = Some(Answer {
-        number: number("+4930231250444"),
-        source: Source::Index,
-        matches,
-        complete: true,
-    });
+    entry.answer = Some(Answer { number: number("+4930231250444"), source: Source::Index, matches, complete: true });
     entry
 }
 
-fn says(
-    extension: &str,
-    disposition: Option<&str>,
-    notes: Option<&str>,
-    record: Option<&str>,
-) -> Note {
+fn says(extension: &str, disposition: Option<&str>, notes: Option<&str>, record: Option<&str>) -> Note {
     Note {
         extension: Some(extension.into()),
         disposition: disposition.map(str::to_owned),
@@ -106,11 +88,7 @@ fn links(entry: &Entry) -> (String, String) {
 
 fn pair(who: &str, what: &str) -> (String, String) {
     let full = |short: &str| {
-        if short.is_empty() {
-            String::new()
-        } else {
-            id(short).to_string()
-        }
+        if short.is_empty() { String::new() } else { id(short).to_string() }
     };
     (full(who), full(what))
 }
@@ -124,10 +102,7 @@ const CASE: &str = "500000000000001";
 #[test]
 fn an_answered_call_of_a_known_contact() {
     let fields = built(&answered(vec![found("Contact", CONTACT, Some(ACCOUNT))]));
-    assert_eq!(
-        text(&fields, "Subject"),
-        "Inbound call from Erika Mustermann"
-    );
+    assert_eq!(text(&fields, "Subject"), "Inbound call from Erika Mustermann");
     assert_eq!(text(&fields, "TaskSubtype"), "Call");
     assert_eq!(text(&fields, "Status"), "Completed");
     assert_eq!(text(&fields, "CallType"), "Inbound");
@@ -146,23 +121,13 @@ fn the_date_is_that_of_the_owners_clock() {
     late.record.call.started = at("2026-11-21T23:30:00Z");
     assert_eq!(text(&built(&late), "ActivityDate"), "2026-11-22", "Berlin");
     late.record.call.agents.clear();
-    assert_eq!(
-        text(&built(&late), "ActivityDate"),
-        "2026-11-21",
-        "New York"
-    );
+    assert_eq!(text(&built(&late), "ActivityDate"), "2026-11-21", "New York");
 }
 
 #[test]
 fn who_and_what_follow_the_best_match() {
-    assert_eq!(
-        links(&answered(vec![found("Lead", LEAD, None)])),
-        pair(LEAD, "")
-    );
-    assert_eq!(
-        links(&answered(vec![found("Account", ACCOUNT, None)])),
-        pair("", ACCOUNT)
-    );
+    assert_eq!(links(&answered(vec![found("Lead", LEAD, None)])), pair(LEAD, ""));
+    assert_eq!(links(&answered(vec![found("Account", ACCOUNT, None)])), pair("", ACCOUNT));
     let mut person = found("Account", ACCOUNT, None);
     person.person_contact_id = Some(id(CONTACT));
     assert_eq!(links(&answered(vec![person])), pair(CONTACT, ""));
@@ -173,12 +138,7 @@ fn who_and_what_follow_the_best_match() {
 
 #[test]
 fn several_equal_ones_are_the_account_they_share_or_nobody() {
-    let shared = |other| {
-        answered(vec![
-            found("Contact", CONTACT, Some(ACCOUNT)),
-            found("Contact", OTHER, other),
-        ])
-    };
+    let shared = |other| answered(vec![found("Contact", CONTACT, Some(ACCOUNT)), found("Contact", OTHER, other)]);
     assert_eq!(links(&shared(Some(ACCOUNT))), pair("", ACCOUNT));
     assert_eq!(links(&shared(None)), pair("", ""));
     let description = text(&built(&shared(None)), "Description");
@@ -193,10 +153,7 @@ fn several_equal_ones_are_the_account_they_share_or_nobody() {
 #[test]
 fn the_agents_choice_wins() {
     let choose = |record: &str| {
-        let mut call = answered(vec![
-            found("Contact", CONTACT, None),
-            found("Contact", OTHER, None),
-        ]);
+        let mut call = answered(vec![found("Contact", CONTACT, None), found("Contact", OTHER, None)]);
         call.notes = vec![says("101", None, None, Some(record))];
         links(&call)
     };
@@ -205,18 +162,10 @@ fn the_agents_choice_wins() {
     assert_eq!(choose(CASE), pair("", CASE));
     let mut known = answered(vec![found("Contact", CONTACT, None)]);
     known.notes = vec![says("101", None, None, Some(CASE))];
-    assert_eq!(
-        links(&known),
-        pair(CONTACT, CASE),
-        "a case of the contact who called"
-    );
+    assert_eq!(links(&known), pair(CONTACT, CASE), "a case of the contact who called");
     let mut lead = answered(vec![found("Lead", LEAD, None)]);
     lead.notes = vec![says("101", None, None, Some(CASE))];
-    assert_eq!(
-        links(&lead),
-        pair("", CASE),
-        "a lead and a case are not linked together"
-    );
+    assert_eq!(links(&lead), pair("", CASE), "a lead and a case are not linked together");
 }
 
 #[test]
@@ -227,23 +176,16 @@ fn a_withheld_number_leaves_no_digits() {
     let fields = built(&call);
     assert_eq!(text(&fields, "Subject"), "Inbound call from withheld");
     let description = text(&fields, "Description");
-    assert!(
-        description.starts_with("Number: withheld\n"),
-        "{description}"
-    );
+    assert!(description.starts_with("Number: withheld\n"), "{description}");
     assert!(!description.contains("231250444"), "{description}");
 }
 
 #[test]
 fn a_caller_cannot_write_outside_the_line() {
     let mut call = entry(ended("1"));
-    call.record.call.party.name =
-        Some(format!("Eve\r\n\u{1b}[31m<b>\0\u{202e}{}", "é".repeat(400)));
+    call.record.call.party.name = Some(format!("Eve\r\n\u{1b}[31m<b>\0\u{202e}{}", "é".repeat(400)));
     let subject = text(&built(&call), "Subject");
-    assert!(
-        subject.starts_with("Inbound call from Eve <b>é"),
-        "{subject}"
-    );
+    assert!(subject.starts_with("Inbound call from Eve <b>é"), "{subject}");
     assert_eq!(subject.chars().count(), 255);
     assert!(!subject.chars().any(char::is_control));
 }
@@ -258,17 +200,8 @@ fn the_journey_is_told_in_the_owners_time() {
         step("2026-11-21T13:03:00Z", Happening::Queued("sales".into())),
         step("2026-11-21T13:03:07Z", Happening::Rang(anna())),
         step("2026-11-21T13:03:10Z", Happening::Answered(anna())),
-        step(
-            "2026-11-21T13:04:00Z",
-            Happening::Transferred {
-                by: Some(anna()),
-                to: Some("102".into()),
-            },
-        ),
-        step(
-            "2026-11-21T23:05:10Z",
-            Happening::Ended(Some(HungUpBy::OutsideParty)),
-        ),
+        step("2026-11-21T13:04:00Z", Happening::Transferred { by: Some(anna()), to: Some("102".into()) }),
+        step("2026-11-21T23:05:10Z", Happening::Ended(Some(HungUpBy::OutsideParty))),
     ];
     call.record.end_estimated = Some((at("2026-11-21T13:05:10Z"), at("2026-11-21T13:09:00Z")));
     call.notes = vec![says("101", Some("Sold"), Some("two\nboxes"), None)];
@@ -308,19 +241,12 @@ fn each_agent_who_talked_has_a_task() {
     let mut part = entry(record);
     part.key = "hq-pbx1-1-101".into();
     part.agent = Some(Extension("101".into()));
-    part.notes = vec![
-        says("103", Some("Lost"), None, None),
-        says("102", None, Some("was beside her"), None),
-    ];
+    part.notes = vec![says("103", Some("Lost"), None, None), says("102", None, Some("was beside her"), None)];
     let fields = built(&part);
     assert_eq!(text(&fields, "CallObject"), "hq-pbx1-1-101");
     assert_eq!(text(&fields, "CallDurationInSeconds"), "5");
     assert_eq!(text(&fields, "OwnerId"), id("005000000000001").as_str());
-    assert_eq!(
-        text(&fields, "CallDisposition"),
-        "Answered",
-        "103 has a Task of his own"
-    );
+    assert_eq!(text(&fields, "CallDisposition"), "Answered", "103 has a Task of his own");
     assert!(text(&fields, "Description").contains("was beside her"));
 }
 
@@ -339,16 +265,12 @@ fn the_operators_fields_are_filled_and_the_external_id_is_in_the_row() {
         ("Queue__c".into(), "{{ queue }}".into()),
         (
             "Info__c".into(),
-            "{{ agent }}/{{ extension }}/{{ duration }}/{{ started }}/{{ account }}/{{ number }}"
-                .into(),
+            "{{ agent }}/{{ extension }}/{{ duration }}/{{ started }}/{{ account }}/{{ number }}".into(),
         ),
     ]);
     let fields = built_by(&answered(vec![found("Contact", CONTACT, None)]), &config);
     assert_eq!(text(&fields, "Queue__c"), "null");
-    assert_eq!(
-        text(&fields, "Info__c"),
-        "Anna Agent/101/120/2026-11-21T14:03:00+01:00/Acme/+4930231250444"
-    );
+    assert_eq!(text(&fields, "Info__c"), "Anna Agent/101/120/2026-11-21T14:03:00+01:00/Acme/+4930231250444");
     assert_eq!(text(&fields, "CTI_Call_Id__c"), "hq-pbx1-1");
 }
 
@@ -368,9 +290,7 @@ fn an_update_says_only_what_the_agent_added() {
     let mut call = answered(vec![found("Contact", CONTACT, None)]);
     call.notes = vec![says("101", Some("Sold"), None, Some(ACCOUNT))];
     let task = id("00T000000000001");
-    let row = with(&config(), |settings| {
-        update(&task, &Part::from(&call), &owners(), settings)
-    });
+    let row = with(&config(), |settings| update(&task, &Part::from(&call), &owners(), settings));
     let names: Vec<&str> = row.fields.keys().map(String::as_str).collect();
     assert_eq!(names, ["CallDisposition", "Description", "WhatId", "WhoId"]);
     assert_eq!(text(&row.fields, "WhoId"), "null");
@@ -381,10 +301,7 @@ fn an_update_says_only_what_the_agent_added() {
 #[test]
 fn a_repaired_row_says_what_was_left_out() {
     let mut call = answered(vec![found("Lead", LEAD, None)]);
-    call.repairs.unlinked = Some(Unlinked {
-        code: "CANNOT_UPDATE_CONVERTED_LEAD".into(),
-        records: vec![id(LEAD)],
-    });
+    call.repairs.unlinked = Some(Unlinked { code: "CANNOT_UPDATE_CONVERTED_LEAD".into(), records: vec![id(LEAD)] });
     call.repairs.fallback_owner = true;
     call.repairs.without_subtype = true;
     call.repairs.shortened.insert("Subject".into(), 7);
@@ -393,8 +310,5 @@ fn a_repaired_row_says_what_was_left_out() {
     assert_eq!(text(&fields, "OwnerId"), id("005000000000009").as_str());
     assert_eq!(text(&fields, "Subject"), "Inbound");
     let description = text(&fields, "Description");
-    assert!(
-        description.contains("Salesforce refused it (CANNOT_UPDATE_CONVERTED_LEAD)"),
-        "{description}"
-    );
+    assert!(description.contains("Salesforce refused it (CANNOT_UPDATE_CONVERTED_LEAD)"), "{description}");
 }

@@ -15,11 +15,7 @@ async fn opened(dir: &Path) -> (Journal, Tasks) {
 }
 
 fn note(text: &str) -> Note {
-    Note {
-        extension: Some("101".into()),
-        notes: Some(text.into()),
-        ..Note::default()
-    }
+    Note { extension: Some("101".into()), notes: Some(text.into()), ..Note::default() }
 }
 
 async fn waiting(journal: &Journal) -> Vec<String> {
@@ -41,13 +37,7 @@ async fn a_call_that_rings_is_there_after_a_restart_as_it_last_was() {
     drop(journal);
     let (journal, _tasks) = opened(dir.path()).await;
     assert_eq!(journal.open_calls().await.unwrap(), [later]);
-    assert_eq!(
-        journal.counts(),
-        Counts {
-            open: 1,
-            ..Counts::default()
-        }
-    );
+    assert_eq!(journal.counts(), Counts { open: 1, ..Counts::default() });
 }
 
 #[tokio::test]
@@ -61,13 +51,7 @@ async fn a_call_that_ended_twice_is_one_entry() {
     journal.ended(ended("1"), None).await;
     journal.flush().await;
     assert_eq!(waiting(&journal).await, ["hq-pbx1-1"]);
-    assert_eq!(
-        journal.counts(),
-        Counts {
-            waiting: 1,
-            ..Counts::default()
-        }
-    );
+    assert_eq!(journal.counts(), Counts { waiting: 1, ..Counts::default() });
 }
 
 #[tokio::test]
@@ -83,11 +67,7 @@ async fn a_late_word_of_an_ended_call_does_not_bring_it_back() {
     assert_eq!(journal.open_calls().await.unwrap(), []);
     journal.forget(open("1").key).await;
     journal.flush().await;
-    assert_eq!(
-        waiting(&journal).await.len(),
-        1,
-        "and to forget it takes no entry"
-    );
+    assert_eq!(waiting(&journal).await.len(), 1, "and to forget it takes no entry");
 }
 
 #[tokio::test]
@@ -102,11 +82,7 @@ async fn a_burst_is_all_there_and_the_file_is_sound() {
         }
     }
     journal.flush().await;
-    let counts = Counts {
-        open: 1_500,
-        waiting: 1_500,
-        ..Counts::default()
-    };
+    let counts = Counts { open: 1_500, waiting: 1_500, ..Counts::default() };
     assert_eq!(journal.counts(), counts);
     tasks.stop().await;
     drop(journal);
@@ -121,26 +97,14 @@ async fn a_note_finds_the_call_wherever_it_is() {
     let (journal, _tasks) = opened(dir.path()).await;
     journal.keep(open("1")).await;
     let key = open("1").key.to_string();
-    assert_eq!(
-        journal.note(&key, note("hello")).await.unwrap(),
-        Noted::Open
-    );
+    assert_eq!(journal.note(&key, note("hello")).await.unwrap(), Noted::Open);
     journal.keep(open("1")).await;
     journal.ended(ended("1"), None).await;
-    assert_eq!(
-        journal.note(&key, note("again")).await.unwrap(),
-        Noted::Waiting
-    );
-    assert_eq!(
-        journal.note("nobody", note("x")).await.unwrap(),
-        Noted::NotFound
-    );
+    assert_eq!(journal.note(&key, note("again")).await.unwrap(), Noted::Waiting);
+    assert_eq!(journal.note("nobody", note("x")).await.unwrap(), Noted::NotFound);
     let entry = journal.entry(EntryId(1)).await.unwrap().unwrap();
     assert_eq!(entry.notes, [note("again")]);
-    assert_eq!(
-        journal.agents_of(&key).await,
-        Some(vec![Extension("101".into())])
-    );
+    assert_eq!(journal.agents_of(&key).await, Some(vec![Extension("101".into())]));
     assert_eq!(journal.agents_of("nobody").await, None);
 }
 
@@ -151,10 +115,7 @@ async fn what_an_operator_gives_up_stays_given_up() {
     journal.ended(ended("1"), None).await;
     journal.flush().await;
     assert_eq!(journal.drop_entry(EntryId(1)).await.unwrap(), Changed::Done);
-    assert_eq!(
-        journal.drop_entry(EntryId(1)).await.unwrap(),
-        Changed::NotFound
-    );
+    assert_eq!(journal.drop_entry(EntryId(1)).await.unwrap(), Changed::NotFound);
     journal.ended(ended("1"), None).await;
     journal.keep(open("1")).await;
     journal.flush().await;
@@ -176,19 +137,12 @@ async fn two_daemons_do_not_share_a_folder() {
 #[tokio::test]
 async fn a_damaged_file_is_refused_with_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(
-        dir.path().join("journal.db"),
-        "not a database at all, but long enough ".repeat(99),
-    )
-    .unwrap();
+    std::fs::write(dir.path().join("journal.db"), "not a database at all, but long enough ".repeat(99)).unwrap();
     let (tasks, _deaths) = Tasks::new();
     let Err(error) = Journal::open(dir.path(), &tasks).await else {
         panic!("opened");
     };
-    assert!(
-        error.to_string().contains("damaged") && error.to_string().contains("backup"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("damaged") && error.to_string().contains("backup"), "{error}");
 }
 
 #[tokio::test]
@@ -199,10 +153,7 @@ async fn entries_are_listed_latest_first_and_by_state() {
         journal.ended(ended(name), None).await;
     }
     journal.flush().await;
-    assert_eq!(
-        waiting(&journal).await,
-        ["hq-pbx1-3", "hq-pbx1-2", "hq-pbx1-1"]
-    );
+    assert_eq!(waiting(&journal).await, ["hq-pbx1-3", "hq-pbx1-2", "hq-pbx1-1"]);
     assert_eq!(journal.list(Filter::Pending, 2).await.unwrap().len(), 2);
     assert_eq!(journal.list(Filter::Parked, 9).await.unwrap(), []);
     let first = journal.entry(EntryId(1)).await.unwrap().unwrap();

@@ -13,15 +13,9 @@ pub(super) fn check(settings: &Settings, findings: &mut Findings) {
         let key = format!("agent.{}", agent.extension);
         if !is_name(&agent.extension) {
             findings.problem(&key, "the extension cannot be part of a call key", NAME);
-        } else if plan
-            .as_ref()
-            .is_some_and(|plan| !plan.is_extension(&agent.extension))
-        {
+        } else if plan.as_ref().is_some_and(|plan| !plan.is_extension(&agent.extension)) {
             let digits = &settings.bridge.extension_digits;
-            findings.warning(
-                &key,
-                format!("the extension is not one of bridge.extension_digits, {digits}"),
-            );
+            findings.warning(&key, format!("the extension is not one of bridge.extension_digits, {digits}"));
         }
         if !agent.token_sha256.is_empty() && !is_sha256(&agent.token_sha256) {
             let key = format!("{key}.token_sha256");

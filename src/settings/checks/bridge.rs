@@ -12,16 +12,8 @@ pub(super) fn check(bridge: &Bridge, findings: &mut Findings) {
     if bridge.state_dir.is_empty() {
         findings.problem("bridge.state_dir", "is empty", "the path of a folder");
     }
-    if !bridge
-        .outside_prefix
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || b"*#".contains(&byte))
-    {
-        findings.problem(
-            "bridge.outside_prefix",
-            "cannot be dialled",
-            "digits, * and #, or nothing",
-        );
+    if !bridge.outside_prefix.bytes().all(|byte| byte.is_ascii_digit() || b"*#".contains(&byte)) {
+        findings.problem("bridge.outside_prefix", "cannot be dialled", "digits, * and #, or nothing");
     }
     number_plan(bridge, findings);
     ignored(bridge, findings);
@@ -36,9 +28,7 @@ fn number_plan(bridge: &Bridge, findings: &mut Findings) {
         PlanError::ExtensionDigits(_) => "bridge.extension_digits",
     };
     let message = error.to_string();
-    let (what, expected) = message
-        .split_once("; expected ")
-        .unwrap_or((&message, "another value"));
+    let (what, expected) = message.split_once("; expected ").unwrap_or((&message, "another value"));
     findings.problem(key, what, expected);
 }
 
@@ -55,10 +45,6 @@ fn ignored(bridge: &Bridge, findings: &mut Findings) {
 /// An international number or an extension, whole or its beginning.
 fn is_pattern(pattern: &str) -> bool {
     let number = pattern.strip_suffix('*').unwrap_or(pattern);
-    let (digits, most) = number
-        .strip_prefix('+')
-        .map_or((number, 9), |digits| (digits, 15));
-    (1..=most).contains(&digits.len())
-        && digits.bytes().all(|byte| byte.is_ascii_digit())
-        && !number.starts_with('0')
+    let (digits, most) = number.strip_prefix('+').map_or((number, 9), |digits| (digits, 15));
+    (1..=most).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) && !number.starts_with('0')
 }

@@ -17,35 +17,18 @@ pub(super) fn check(directory: &Config, findings: &mut Findings) {
     if directory.objects.is_empty() {
         findings.warning("directory.objects", "is empty: every caller stays unknown");
     }
-    duration(
-        "directory.refresh",
-        directory.refresh,
-        10_000..=86_400_000,
-        findings,
-    );
-    duration(
-        "directory.deadline",
-        directory.deadline,
-        50..=10_000,
-        findings,
-    );
+    duration("directory.refresh", directory.refresh, 10_000..=86_400_000, findings);
+    duration("directory.deadline", directory.deadline, 50..=10_000, findings);
     custom_objects(directory, findings);
     not_built(directory, findings);
 }
 
 fn custom_objects(directory: &Config, findings: &mut Findings) {
     for object in &directory.custom_objects {
-        let names = object
-            .phone_fields
-            .iter()
-            .chain([&object.name, &object.name_field]);
+        let names = object.phone_fields.iter().chain([&object.name, &object.name_field]);
         for name in names.filter(|name| !is_api_name(name)) {
             let what = format!("{name:?} is no API name");
-            findings.problem(
-                "directory.object",
-                what,
-                "letters, digits and _, such as \"Asset__c\"",
-            );
+            findings.problem("directory.object", what, "letters, digits and _, such as \"Asset__c\"");
         }
     }
 }
@@ -56,18 +39,9 @@ fn not_built(directory: &Config, findings: &mut Findings) {
         findings.warning("directory.mode", text);
     }
     for (key, text) in [
-        (
-            "directory.refresh",
-            "not built yet: there is no local copy to refresh",
-        ),
-        (
-            "directory.live_search",
-            "not built yet: Salesforce is asked each time",
-        ),
-        (
-            "directory.object",
-            "not built yet: custom objects are not searched",
-        ),
+        ("directory.refresh", "not built yet: there is no local copy to refresh"),
+        ("directory.live_search", "not built yet: Salesforce is asked each time"),
+        ("directory.object", "not built yet: custom objects are not searched"),
     ] {
         if findings.is_changed(key) && !findings.is_wrong(key) {
             findings.warning(key, text);

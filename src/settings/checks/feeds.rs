@@ -7,10 +7,7 @@ use crate::settings::findings::Findings;
 
 pub(super) fn check(settings: &Settings, findings: &mut Findings) {
     if settings.feeds.is_empty() && !findings.is_set("feed") {
-        findings.warning(
-            "feed",
-            "no feed: look-ups and links are served, but no call is seen",
-        );
+        findings.warning("feed", "no feed: look-ups and links are served, but no call is seen");
     }
     for feed in &settings.feeds {
         let key = format!("feed.{}", feed.name());
@@ -23,12 +20,7 @@ pub(super) fn check(settings: &Settings, findings: &mut Findings) {
     }
 }
 
-fn asterisk_ari(
-    feed: &str,
-    config: &asterisk::Config,
-    settings: &Settings,
-    findings: &mut Findings,
-) {
+fn asterisk_ari(feed: &str, config: &asterisk::Config, settings: &Settings, findings: &mut Findings) {
     let key = |name: &str| format!("{feed}.{name}");
     let address = Address {
         key: &key("url"),
@@ -37,10 +29,7 @@ fn asterisk_ari(
         insecure: config.insecure,
         section: "this feed",
     };
-    if address
-        .check(findings)
-        .is_some_and(|url| !url.path().ends_with("/events"))
-    {
+    if address.check(findings).is_some_and(|url| !url.path().ends_with("/events")) {
         findings.problem(
             &key("url"),
             "does not end with /events",
@@ -53,11 +42,7 @@ fn asterisk_ari(
         ("app", config.app.is_empty()),
     ] {
         if empty && !findings.is_wrong(&key(name)) {
-            findings.problem(
-                &key(name),
-                "is not set",
-                "a value, since Asterisk asks for it",
-            );
+            findings.problem(&key(name), "is not set", "a value, since Asterisk asks for it");
         }
     }
     trunks(&key("trunks"), &config.trunks, settings, findings);
@@ -65,23 +50,13 @@ fn asterisk_ari(
 
 fn trunks(key: &str, trunks: &[String], settings: &Settings, findings: &mut Findings) {
     if trunks.is_empty() && !findings.is_wrong(key) {
-        findings.warning(
-            key,
-            "no trunk: every endpoint is taken for a phone, so that no call has an outside party",
-        );
+        findings.warning(key, "no trunk: every endpoint is taken for a phone, so that no call has an outside party");
     }
     for trunk in trunks {
         if !trunk.contains('/') {
-            findings.problem(
-                key,
-                format!("{trunk:?} is no endpoint"),
-                "technology and name, such as \"PJSIP/trunk\"",
-            );
+            findings.problem(key, format!("{trunk:?} is no endpoint"), "technology and name, such as \"PJSIP/trunk\"");
         }
-        let owner = settings
-            .agent_list
-            .iter()
-            .find(|agent| agent.devices.contains(trunk));
+        let owner = settings.agent_list.iter().find(|agent| agent.devices.contains(trunk));
         if let Some(agent) = owner {
             let what = format!("{trunk:?} is a device of agent {}, too", agent.extension);
             findings.problem(key, what, "each endpoint as one of them");

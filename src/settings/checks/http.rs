@@ -13,58 +13,28 @@ pub(super) fn check(http: &Config, findings: &mut Findings) {
     public_url(http, findings);
     match (http.tls_certificate.is_empty(), http.tls_key.is_empty()) {
         (true, true) => {}
-        (false, false) => findings.warning(
-            "http.tls_certificate",
-            "not built yet: HTTP is served without TLS; put a proxy in front",
-        ),
-        (true, false) => findings.problem(
-            "http.tls_certificate",
-            "is not set though tls_key is",
-            "both or none",
-        ),
-        (false, true) => findings.problem(
-            "http.tls_key",
-            "is not set though tls_certificate is",
-            "both or none",
-        ),
+        (false, false) => {
+            findings.warning("http.tls_certificate", "not built yet: HTTP is served without TLS; put a proxy in front");
+        }
+        (true, false) => findings.problem("http.tls_certificate", "is not set though tls_key is", "both or none"),
+        (false, true) => findings.problem("http.tls_key", "is not set though tls_certificate is", "both or none"),
     }
     if !http.admin_token.is_empty() && http.admin_token.expose().len() < 16 {
-        findings.warning(
-            "http.admin_token",
-            "is shorter than 16 characters and may be guessed",
-        );
+        findings.warning("http.admin_token", "is shorter than 16 characters and may be guessed");
     }
-    for proxy in http
-        .trusted_proxies
-        .iter()
-        .filter(|proxy| !is_network(proxy))
-    {
+    for proxy in http.trusted_proxies.iter().filter(|proxy| !is_network(proxy)) {
         let what = format!("{proxy:?} is no address");
-        findings.problem(
-            "http.trusted_proxies",
-            what,
-            "addresses or networks, such as \"10.0.0.0/8\"",
-        );
+        findings.problem("http.trusted_proxies", what, "addresses or networks, such as \"10.0.0.0/8\"");
     }
     if !http.trusted_proxies.is_empty() {
-        findings.warning(
-            "http.trusted_proxies",
-            "not built yet: forwarding headers are not read",
-        );
+        findings.warning("http.trusted_proxies", "not built yet: forwarding headers are not read");
     }
 }
 
 fn listen(http: &Config, findings: &mut Findings) {
-    let parts = http
-        .listen
-        .rsplit_once(':')
-        .map(|(host, port)| (host, port.parse::<u16>()));
+    let parts = http.listen.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
     let Some((host, Ok(_port))) = parts.filter(|(host, _)| is_host(host)) else {
-        findings.problem(
-            "http.listen",
-            "is no address and port",
-            "an address and port such as \"127.0.0.1:8460\"",
-        );
+        findings.problem("http.listen", "is no address and port", "an address and port such as \"127.0.0.1:8460\"");
         return;
     };
     if !is_loopback_host(host) {
@@ -75,15 +45,8 @@ fn listen(http: &Config, findings: &mut Findings) {
 
 fn is_host(host: &str) -> bool {
     match host.strip_prefix('[') {
-        Some(rest) => rest
-            .strip_suffix(']')
-            .is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok()),
-        None => {
-            !host.is_empty()
-                && host
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
-        }
+        Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok()),
+        None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte)),
     }
 }
 
@@ -92,31 +55,19 @@ fn public_url(http: &Config, findings: &mut Findings) {
         return;
     }
     let url = Url::parse(&http.public_url).ok().filter(|url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.has_host()
-            && url.query().is_none()
-            && url.fragment().is_none()
+        matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.fragment().is_none()
     });
     match url {
-        None => findings.problem(
-            "http.public_url",
-            "is no address",
-            "an address such as \"https://cti.example.com\"",
-        ),
+        None => findings.problem("http.public_url", "is no address", "an address such as \"https://cti.example.com\""),
         Some(url) if url.scheme() == "http" && !is_loopback(&url) => {
-            findings.warning(
-                "http.public_url",
-                "agents' tokens travel in plain text over http://",
-            );
+            findings.warning("http.public_url", "agents' tokens travel in plain text over http://");
         }
         Some(_) => {}
     }
 }
 
 fn is_network(text: &str) -> bool {
-    let (address, bits) = text
-        .split_once('/')
-        .map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
     let Ok(address) = address.parse::<IpAddr>() else {
         return false;
     };

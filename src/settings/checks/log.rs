@@ -8,19 +8,10 @@ use crate::settings::findings::Findings;
 
 pub(super) fn check(log: &Config, findings: &mut Findings) {
     if !log.external_id_field.is_empty() && !is_api_name(&log.external_id_field) {
-        findings.problem(
-            "log.external_id_field",
-            "is no API name",
-            "an API name such as \"CTI_Call_Id__c\"",
-        );
+        findings.problem("log.external_id_field", "is no API name", "an API name such as \"CTI_Call_Id__c\"");
     }
     duration("log.batch_window", log.batch_window, 0..=60_000, findings);
-    duration(
-        "log.settle_after",
-        log.settle_after,
-        1_000..=86_400_000,
-        findings,
-    );
+    duration("log.settle_after", log.settle_after, 1_000..=86_400_000, findings);
     if log.settle_after < Duration::from_mins(10) && log.external_id_field.is_empty() {
         let text = "is shorter than the 10 minutes after which Salesforce ends a request: a call may be logged twice";
         findings.warning("log.settle_after", text);
@@ -29,11 +20,7 @@ pub(super) fn check(log: &Config, findings: &mut Findings) {
     for (field, text) in &log.fields {
         let key = format!("log.fields.{field}");
         if !is_api_name(field) {
-            findings.problem(
-                &key,
-                "is no API name of a field",
-                "letters, digits and _, such as \"Queue__c\"",
-            );
+            findings.problem(&key, "is no API name of a field", "letters, digits and _, such as \"Queue__c\"");
         }
         template(&key, text, findings);
     }
@@ -42,10 +29,7 @@ pub(super) fn check(log: &Config, findings: &mut Findings) {
 /// The template must be well-formed; that its variables are known is for the journal to say, which fills it in.
 fn template(key: &str, text: &str, findings: &mut Findings) {
     if let Err(error) = minijinja::Environment::new().template_from_str(text) {
-        let what = format!(
-            "is no template: {}",
-            error.detail().unwrap_or("it cannot be read")
-        );
+        let what = format!("is no template: {}", error.detail().unwrap_or("it cannot be read"));
         findings.problem(key, what, "a template such as \"{{ direction }} call\"");
     }
 }

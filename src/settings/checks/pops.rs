@@ -16,9 +16,6 @@ pub(super) fn check(pops: &Config, findings: &mut Findings) {
         address.check(findings);
     }
     if !pops.webhooks.is_empty() {
-        findings.warning(
-            "pops.webhook",
-            "not built yet: webhooks are not told of pops",
-        );
+        findings.warning("pops.webhook", "not built yet: webhooks are not told of pops");
     }
 }

@@ -12,27 +12,19 @@ pub(super) const NAME: &str = "1 to 20 letters, digits, - and _";
 
 /// Whether it can be a part of a call key.
 pub(super) fn is_name(text: &str) -> bool {
-    (1..=20).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 /// Whether it can be the API name of a field or an object in Salesforce.
 pub(super) fn is_api_name(text: &str) -> bool {
     text.len() <= 80
         && text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// Whether it is the SHA-256 of something in lower-case hex.
 pub(super) fn is_sha256(text: &str) -> bool {
-    text.len() == 64
-        && text
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// What an address must be.
@@ -62,11 +54,7 @@ impl Address<'_> {
             return None;
         }
         if !url.username().is_empty() || url.password().is_some() {
-            findings.problem(
-                self.key,
-                "holds a user or a password",
-                "them in keys of their own",
-            );
+            findings.problem(self.key, "holds a user or a password", "them in keys of their own");
             return None;
         }
         if url.scheme() == plain && !self.insecure && !is_loopback(&url) {
@@ -78,9 +66,7 @@ impl Address<'_> {
     }
 
     fn url(&self) -> Option<Url> {
-        Url::parse(self.text)
-            .ok()
-            .filter(|url| url.host_str().is_some_and(|host| !host.is_empty()))
+        Url::parse(self.text).ok().filter(|url| url.host_str().is_some_and(|host| !host.is_empty()))
     }
 }
 
@@ -91,19 +77,11 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 
 pub(super) fn is_loopback_host(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare.eq_ignore_ascii_case("localhost")
-        || bare
-            .parse()
-            .is_ok_and(|address: IpAddr| address.is_loopback())
+    bare.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// A duration within sensible bounds, in milliseconds.
-pub(super) fn duration(
-    key: &str,
-    value: Duration,
-    sensible: RangeInclusive<u64>,
-    findings: &mut Findings,
-) {
+pub(super) fn duration(key: &str, value: Duration, sensible: RangeInclusive<u64>, findings: &mut Findings) {
     let millis = u64::try_from(value.as_millis()).unwrap_or(u64::MAX);
     if !sensible.contains(&millis) {
         let expected = format!("{} to {}", shown(*sensible.start()), shown(*sensible.end()));

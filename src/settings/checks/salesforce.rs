@@ -8,10 +8,7 @@ pub(super) fn check(salesforce: &Config, findings: &mut Findings) {
     for (key, text) in [
         ("salesforce.endpoint", &salesforce.endpoint),
         ("salesforce.token_url", &salesforce.token_url),
-        (
-            "salesforce.authorization_url",
-            &salesforce.authorization_url,
-        ),
+        ("salesforce.authorization_url", &salesforce.authorization_url),
         ("salesforce.redirect_url", &salesforce.redirect_url),
     ] {
         address(key, text, salesforce.insecure, findings);
@@ -44,20 +41,12 @@ fn flow(salesforce: &Config) -> FlowName {
 
 fn not_built(flow: &str, findings: &mut Findings) {
     let what = format!("{flow} is not built yet, so that no login is possible");
-    findings.problem(
-        "salesforce.flow",
-        what,
-        "\"client-credentials\" or \"password\"",
-    );
+    findings.problem("salesforce.flow", what, "\"client-credentials\" or \"password\"");
 }
 
 fn password(salesforce: &Config, findings: &mut Findings) {
     needs("client_id", salesforce.client_id.is_empty(), findings);
-    needs(
-        "client_secret",
-        salesforce.client_secret.is_empty(),
-        findings,
-    );
+    needs("client_secret", salesforce.client_secret.is_empty(), findings);
     needs("username", salesforce.username.is_empty(), findings);
     needs("password", salesforce.password.is_empty(), findings);
     let text = "Salesforce ends the username-password flow in February 2027, and new orgs do not have it; use client-credentials";
@@ -67,25 +56,14 @@ fn password(salesforce: &Config, findings: &mut Findings) {
 fn client_credentials(salesforce: &Config, findings: &mut Findings) {
     let nothing = salesforce.client_id.is_empty() && salesforce.client_secret.is_empty();
     if nothing && salesforce.flow == FlowName::Unset && salesforce.endpoint.is_empty() {
-        findings.warning(
-            "salesforce",
-            "no credentials: callers stay unknown and no call is logged",
-        );
+        findings.warning("salesforce", "no credentials: callers stay unknown and no call is logged");
         return;
     }
     needs("client_id", salesforce.client_id.is_empty(), findings);
-    needs(
-        "client_secret",
-        salesforce.client_secret.is_empty(),
-        findings,
-    );
+    needs("client_secret", salesforce.client_secret.is_empty(), findings);
     if salesforce.endpoint.is_empty() && !findings.is_wrong("salesforce.endpoint") {
         let what = "is not set, and Salesforce answers client-credentials only there";
-        findings.problem(
-            "salesforce.endpoint",
-            what,
-            "My Domain, such as \"https://acme.my.salesforce.com\"",
-        );
+        findings.problem("salesforce.endpoint", what, "My Domain, such as \"https://acme.my.salesforce.com\"");
     }
 }
 
@@ -100,13 +78,7 @@ fn address(key: &str, text: &str, insecure: bool, findings: &mut Findings) {
     if text.is_empty() {
         return;
     }
-    let address = Address {
-        key,
-        text,
-        schemes: ["https", "http"],
-        insecure,
-        section: "[salesforce]",
-    };
+    let address = Address { key, text, schemes: ["https", "http"], insecure, section: "[salesforce]" };
     address.check(findings);
 }
 
@@ -123,15 +95,9 @@ fn endpoint_is_bare(salesforce: &Config, findings: &mut Findings) {
 fn details_link(salesforce: &Config, findings: &mut Findings) {
     const KEY: &str = "salesforce.details_link";
     let link = &salesforce.details_link;
-    let filled = link
-        .replace("{object}", "Contact")
-        .replace("{id}", "003000000000001AAA");
+    let filled = link.replace("{object}", "Contact").replace("{id}", "003000000000001AAA");
     if filled.contains(['{', '}']) {
-        findings.problem(
-            KEY,
-            "holds an unknown placeholder",
-            "{object} and {id}, or none",
-        );
+        findings.problem(KEY, "holds an unknown placeholder", "{object} and {id}, or none");
         return;
     }
     if link.contains("{object}") && !link.contains("{id}") {
@@ -148,10 +114,6 @@ fn api_version(version: &str, findings: &mut Findings) {
         .and_then(|version| version.parse().ok());
     if version != "auto" && !number.is_some_and(|number: u8| (60..=68).contains(&number)) {
         let what = format!("{version:?} is not known");
-        findings.problem(
-            "salesforce.api_version",
-            what,
-            "\"auto\", or \"v60.0\" to \"v68.0\"",
-        );
+        findings.problem("salesforce.api_version", what, "\"auto\", or \"v60.0\" to \"v68.0\"");
     }
 }
