@@ -16,27 +16,12 @@ pub(super) fn check(salesforce: &Config, findings: &mut Findings) {
     endpoint_is_bare(salesforce, findings);
     details_link(salesforce, findings);
     api_version(&salesforce.api_version, findings);
-    match flow(salesforce) {
+    match salesforce.chosen_flow() {
         FlowName::JwtBearer => not_built("jwt-bearer", findings),
         FlowName::AuthorizationCode => not_built("authorization-code", findings),
         FlowName::Password => password(salesforce, findings),
         FlowName::ClientCredentials | FlowName::Unset => client_credentials(salesforce, findings),
     }
-}
-
-/// The flow, where none is named, by what is set.
-fn flow(salesforce: &Config) -> FlowName {
-    let with_password = !salesforce.username.is_empty() && !salesforce.password.is_empty();
-    if salesforce.flow != FlowName::Unset {
-        return salesforce.flow;
-    }
-    if !salesforce.private_key_file.is_empty() {
-        return FlowName::JwtBearer;
-    }
-    if with_password {
-        return FlowName::Password;
-    }
-    FlowName::ClientCredentials
 }
 
 fn not_built(flow: &str, findings: &mut Findings) {
