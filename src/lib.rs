@@ -26,6 +26,7 @@
 //! | sim | nothing of ours |
 
 pub mod backoff;
+pub mod bridge;
 pub mod calls;
 pub mod cli;
 pub mod directory;

@@ -1,7 +1,7 @@
 //! What Prometheus is told: counts and times, with labels from fixed sets and no caller's data.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -48,24 +48,23 @@ pub struct Metrics {
     pops_withdrawn: Counter,
     pop_latency: Histogram,
     lookups: Family<SourceLabel, Histogram, fn() -> Histogram>,
-    tasks_written: Counter,
+    tasks_done: Gauge,
     tasks_parked: Gauge,
     tasks_waiting: Gauge,
-    api_requests: Counter,
-    api_used: Gauge<f64, AtomicU64>,
-    http_requests: Family<HttpLabels, Counter>,
+    api_used: Gauge,
+    api_allowed: Gauge,
 }
 
 impl Metrics {
-    /// A frame came from a phone system. `feed`: its name in the settings.
-    pub fn frame(&self, feed: &str, frame: Frame) {
+    /// So many frames came from a phone system since the start. `feed`: its name in the settings.
+    pub fn frames(&self, feed: &str, frame: Frame, total: u64) {
         let kind = match frame {
             Frame::Known => "known",
             Frame::Unknown => "unknown",
             Frame::Bad => "bad",
         };
         let feed = feed.to_owned();
-        self.frames.get_or_create(&FrameLabels { feed, kind }).inc();
+        self.frames.get_or_create(&FrameLabels { feed, kind }).inner().store(total, Ordering::Relaxed);
     }
 
     /// A feed came into this state.
@@ -78,7 +77,7 @@ impl Metrics {
     }
 
     pub fn calls_open(&self, calls: usize) {
-        self.calls_open.set(count(calls));
+        self.calls_open.set(count(calls as u64));
     }
 
     /// A call ended. `disposition`: as in the Task.
@@ -101,29 +100,17 @@ impl Metrics {
         self.lookups.get_or_create(&SourceLabel { source }).observe(took.as_secs_f64());
     }
 
-    pub fn tasks_written(&self, tasks: u64) {
-        self.tasks_written.inc_by(tasks);
-    }
-
-    /// How many finished calls wait to be written, and how many were refused for good.
-    pub fn journal(&self, waiting: usize, parked: usize) {
+    /// How many finished calls wait to be written, how many were refused for good, and how many are written and remembered.
+    pub fn journal(&self, waiting: u64, parked: u64, done: u64) {
         self.tasks_waiting.set(count(waiting));
         self.tasks_parked.set(count(parked));
+        self.tasks_done.set(count(done));
     }
 
-    /// A request went to Salesforce.
-    pub fn api_request(&self) {
-        self.api_requests.inc();
-    }
-
-    /// The share of the org's daily API requests that is used, 0 to 1, as Salesforce says.
-    pub fn api_used(&self, share: f64) {
-        self.api_used.set(share);
-    }
-
-    /// A request was answered. `route`: its pattern, never the path itself.
-    pub fn http_request(&self, route: &'static str, status: u16) {
-        self.http_requests.get_or_create(&HttpLabels { route, status }).inc();
+    /// The org's API requests of the last 24 hours, as Salesforce says: used, and allowed.
+    pub fn api_used(&self, used: u64, allowed: u64) {
+        self.api_used.set(count(used));
+        self.api_allowed.set(count(allowed));
     }
 
     /// All of them in Prometheus' text format (`OpenMetrics`).
@@ -149,12 +136,11 @@ impl Default for Metrics {
             pops_withdrawn: Counter::default(),
             pop_latency: seconds(),
             lookups: Family::new_with_constructor(seconds),
-            tasks_written: Counter::default(),
+            tasks_done: Gauge::default(),
             tasks_parked: Gauge::default(),
             tasks_waiting: Gauge::default(),
-            api_requests: Counter::default(),
             api_used: Gauge::default(),
-            http_requests: Family::default(),
+            api_allowed: Gauge::default(),
         };
         metrics.registry = Arc::new(metrics.register());
         metrics
@@ -168,8 +154,6 @@ impl Metrics {
         registry.register("build", "This build", build);
         self.register_calls(&mut registry);
         self.register_salesforce(&mut registry);
-        let requests = self.http_requests.clone();
-        registry.register("http_requests", "Requests answered", requests);
         registry
     }
 
@@ -188,13 +172,15 @@ impl Metrics {
     }
 
     fn register_salesforce(&self, registry: &mut Registry) {
-        registry.register("tasks_written", "Calls written to Salesforce", self.tasks_written.clone());
-        registry.register("tasks_parked", "Calls that Salesforce refused for good", self.tasks_parked.clone());
-        registry.register("tasks_waiting", "Calls that wait to be written", self.tasks_waiting.clone());
-        let requests = self.api_requests.clone();
-        registry.register("salesforce_api_requests", "Requests sent to Salesforce", requests);
-        let used = self.api_used.clone();
-        registry.register("salesforce_api_used_ratio", "Share of the org's daily requests that is used", used);
+        for (name, help, gauge) in [
+            ("tasks_done", "Calls written to Salesforce that the journal still remembers", &self.tasks_done),
+            ("tasks_parked", "Calls that Salesforce refused for good", &self.tasks_parked),
+            ("tasks_waiting", "Calls that wait to be written", &self.tasks_waiting),
+            ("salesforce_api_used", "The org's API requests of the last 24 hours", &self.api_used),
+            ("salesforce_api_allowed", "The org's daily allowance of API requests", &self.api_allowed),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
     }
 }
 
@@ -202,7 +188,7 @@ fn seconds() -> Histogram {
     Histogram::new(SECONDS)
 }
 
-fn count(number: usize) -> i64 {
+fn count(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
@@ -225,12 +211,6 @@ struct DispositionLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabel {
     source: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct HttpLabels {
-    route: &'static str,
-    status: u16,
 }
 
 #[cfg(test)]

@@ -370,6 +370,14 @@ fn each_mistake_is_told_where_it_is() {
             "ctibridge.toml:2: log.subject: is no template: unexpected end of input, expected end of variable block; expected a template such as \"{{ direction }} call\"",
         ),
         (
+            "[salesforce]\nendpoint = 'https://acme.my.salesforce-setup.com'".into(),
+            "ctibridge.toml:2: salesforce.endpoint: names the host of the set-up pages; expected My Domain, such as \"https://acme.my.salesforce.com\"",
+        ),
+        (
+            "[log]\nsubject = '{{ coller }}'".into(),
+            "ctibridge.toml:2: log.subject: `coller` is not known; there are call, direction, caller, number, name, account, dialed, queue, extension, agent, disposition, duration, started; expected a template such as \"{{ direction }} call\"",
+        ),
+        (
             "[log.fields]\n'Queue c' = ''".into(),
             "ctibridge.toml:2: log.fields.Queue c: is no API name of a field; expected letters, digits and _, such as \"Queue__c\"",
         ),

@@ -1,6 +1,5 @@
 //! What the bridge hands to HTTP: the parts' answers in HTTP's own words.
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::board::Board;
@@ -21,7 +20,6 @@ const LISTED: u32 = 1000;
 /// The parts of a running bridge that others look at.
 #[derive(Clone)]
 pub struct Parts {
-    pub started: Timestamp,
     pub client: Client,
     pub directory: Directory,
     pub journal: Journal,
@@ -167,7 +165,9 @@ fn number(id: &str) -> Result<EntryId, JournalTrouble> {
 fn changed(outcome: Result<Changed, JournalError>) -> Result<(), JournalTrouble> {
     match outcome.map_err(unavailable)? {
         Changed::Done => Ok(()),
-        Changed::NotNow => Err(JournalTrouble::NotNow("It is on the wire or done already. Look again in a minute.".into())),
+        Changed::NotNow => {
+            Err(JournalTrouble::NotNow("It is on the wire or done already. Look again in a minute.".into()))
+        }
         Changed::NotFound => Err(JournalTrouble::NoSuchEntry),
     }
 }
@@ -187,7 +187,9 @@ fn entry_view(entry: Entry) -> JournalEntry {
             EntryState::Done { .. } => {
                 Fate::Done { task: entry.task.as_ref().map(ToString::to_string).unwrap_or_default() }
             }
-            EntryState::Parked { reason, .. } => Fate::Parked { reason: reason.to_string() },
+            EntryState::Parked { reason, .. } => {
+                Fate::Parked { reason: format!("{}: {} {}", reason.code, reason.message, reason.advice) }
+            }
         },
         since: entry.record.ended,
         tries: entry.attempts,

@@ -119,7 +119,6 @@ impl Bridge {
         let (feeds, pump, sender, http, disk) = (all.group(), all.group(), all.group(), all.group(), all.group());
         let journal = Journal::open(&config.state_dir, &disk).await?;
         let parts = Parts {
-            started: Timestamp::now(),
             client: client.clone(),
             directory: Directory::new(client, config.site.plan.clone(), config.directory.clone()),
             journal,
@@ -133,8 +132,7 @@ impl Bridge {
         };
         let (policy, policy_now) = watch::channel(Arc::new(policy_of(&config)));
         let (unknown, unknown_now) = watch::channel(config.pops.unknown);
-        let bridge =
-            Self { address, admin_token, parts, policy, unknown, feeds, pump, sender, http, disk, deaths };
+        let bridge = Self { address, admin_token, parts, policy, unknown, feeds, pump, sender, http, disk, deaths };
         bridge.start_sender(&config)?;
         let messages = bridge.start_pump(&config, policy_now).await?;
         bridge.start_http(&config, listener, proxies, unknown_now);
@@ -261,12 +259,12 @@ impl Bridge {
         self.http.spawn("http", http::serve(listener, handles, self.http.stopping()));
     }
 
-    /// Logs in once, so that links and `/readyz` know the org before the first call.
+    /// Logs in once, so that links, `/readyz` and the first pop need not wait for it.
     fn greet_salesforce(&self) {
-        let (client, stop) = (self.parts.client.clone(), self.sender.stopping());
+        let (directory, stop) = (self.parts.directory.clone(), self.sender.stopping());
         self.sender.spawn_short("greeting", async move {
             let mut backoff = Backoff::new(GREETING.0, GREETING.1);
-            while let Err(error) = client.api_version().await {
+            while let Err(error) = directory.prepare().await {
                 let wait = backoff.next_wait();
                 tracing::warn!(%error, retry_in = ?wait, "Salesforce is not ready");
                 tokio::select! {

@@ -13,7 +13,7 @@ use crate::calls::feed::FeedMessage;
 use crate::calls::step::Step;
 use crate::calls::tracker::Tracker;
 use crate::journal::Journal;
-use crate::metrics::Metrics;
+use crate::metrics::{FeedState, Metrics};
 
 /// The pump's clock ticks at least this often, so that the watchdog is fed.
 const TICK: Duration = Duration::from_secs(1);
@@ -74,6 +74,11 @@ impl Pump {
     }
 
     async fn handle(&mut self, feed: &str, message: FeedMessage) {
+        match &message {
+            FeedMessage::Up(_) => self.metrics.feed(feed, FeedState::Up),
+            FeedMessage::Lost(_) => self.metrics.feed(feed, FeedState::Lost),
+            FeedMessage::Call(_) => {}
+        }
         let steps = self.tracker.handle(feed, message, Instant::now());
         self.perform(steps).await;
     }
@@ -93,7 +98,7 @@ impl Pump {
         for step in steps {
             self.step(step, &policy).await;
         }
-        self.metrics.open_calls(self.board.open());
+        self.metrics.calls_open(self.board.open());
     }
 
     async fn step(&mut self, step: Step, policy: &Policy) {
@@ -120,7 +125,7 @@ impl Pump {
             }
             Step::Ended(record) => {
                 let answer = self.screens.ended(&record.call);
-                self.metrics.call_ended(record.call.direction.as_str(), record.disposition.as_str());
+                self.metrics.call_ended(record.disposition.as_str());
                 self.board.ended(record.clone());
                 if policy.logs(&record) {
                     self.journal.ended(record, answer).await;

@@ -1,17 +1,19 @@
 //! From the tracker's steps to the agents' screens: each call is looked up once, and its pops wait for the answer, but not long.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use super::handles::Parts;
 use super::policy::Policy;
 use crate::calls::record::{CallKey, Extension, OpenCall};
 use crate::calls::step::{PopState, WithdrawReason};
 use crate::directory::Directory;
 use crate::directory::answer::Answer;
 use crate::lifecycle::Tasks;
+use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
 use crate::pops::{Hub, Linker, Pop, Seen, When};
 
@@ -41,7 +43,7 @@ struct Showing {
     number: PhoneNumber,
     answer: Option<Answer>,
     /// Acts that wait for the first answer.
-    waiting: Vec<Act>,
+    waiting: Vec<(Instant, Act)>,
     /// What each screen shows now.
     shown: BTreeMap<Extension, (OpenCall, PopState)>,
     over: bool,
@@ -52,19 +54,22 @@ pub struct Screens {
     hub: Hub,
     linker: Linker,
     directory: Directory,
+    metrics: Metrics,
     tasks: Tasks,
     answers: mpsc::Sender<Answered>,
 }
 
 impl Screens {
-    pub fn new(
-        hub: Hub,
-        linker: Linker,
-        directory: Directory,
-        tasks: Tasks,
-        answers: mpsc::Sender<Answered>,
-    ) -> Self {
-        Self { showing: BTreeMap::new(), hub, linker, directory, tasks, answers }
+    pub fn new(parts: &Parts, tasks: Tasks, answers: mpsc::Sender<Answered>) -> Self {
+        Self {
+            showing: BTreeMap::new(),
+            hub: parts.hub.clone(),
+            linker: parts.linker(),
+            directory: parts.directory.clone(),
+            metrics: parts.metrics.clone(),
+            tasks,
+            answers,
+        }
     }
 
     /// A call is new or has changed: asks who it is as soon as the number is known.
@@ -95,9 +100,9 @@ impl Screens {
         }
         let Some(showing) = self.showing.get_mut(call) else { return };
         if showing.answer.is_none() {
-            showing.waiting.push(act);
+            showing.waiting.push((Instant::now(), act));
         } else {
-            self.perform(call, act, policy);
+            self.perform(call, act, Instant::now(), policy);
         }
     }
 
@@ -112,8 +117,8 @@ impl Screens {
         if waiting.is_empty() {
             self.correct(&answered.call, policy);
         }
-        for act in waiting {
-            self.perform(&answered.call, act, policy);
+        for (since, act) in waiting {
+            self.perform(&answered.call, act, since, policy);
         }
         self.tidy(&answered.call);
     }
@@ -141,9 +146,11 @@ impl Screens {
     }
 
     fn ask(&self, call: CallKey, number: PhoneNumber) {
-        let (directory, answers) = (self.directory.clone(), self.answers.clone());
+        let (directory, answers, metrics) = (self.directory.clone(), self.answers.clone(), self.metrics.clone());
         self.tasks.spawn_short("look-up", async move {
+            let began = Instant::now();
             let answer = directory.find(&number).await;
+            metrics.lookup(answer.source.as_str(), began.elapsed());
             let late = !answer.complete;
             let _ = answers.send(Answered { call: call.clone(), answer }).await;
             if late && let Ok(answer) = directory.find_surely(&number, LATE_ANSWER).await {
@@ -152,18 +159,22 @@ impl Screens {
         });
     }
 
-    fn perform(&mut self, call: &CallKey, act: Act, policy: &Policy) {
+    fn perform(&mut self, call: &CallKey, act: Act, since: Instant, policy: &Policy) {
         let Some(showing) = self.showing.get_mut(call) else { return };
         match act {
             Act::Withdraw(extension, reason) => {
                 showing.shown.remove(&extension);
                 self.hub.withdraw(call, &extension, reason);
+                self.metrics.pop_withdrawn();
             }
             Act::Pop(open, extension, state) => {
                 let pop = draw(&open, &extension, state, showing, &self.linker, policy);
                 showing.shown.insert(extension, (open, state));
                 match (policy.pops.when, state) {
-                    (When::Ring, _) | (When::Answer, PopState::Answered) => self.hub.pop(pop),
+                    (When::Ring, _) | (When::Answer, PopState::Answered) => {
+                        self.hub.pop(pop);
+                        self.metrics.pop_sent(since.elapsed());
+                    }
                     (When::Answer, PopState::Ringing | PopState::Ended) => {}
                     (When::Manual, _) => self.hub.update(pop),
                 }

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, and what they share.
 
 mod agent_token;
+mod assemble;
 mod check;
 mod completions;
 mod config;

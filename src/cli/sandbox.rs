@@ -1,9 +1,12 @@
 //! `ctibridge sandbox`: the pretend Salesforce alone.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{Context, not_built};
+use anyhow::Context as _;
+
+use super::{Context, output};
+use crate::sim::{Options, Salesforce, Seed};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -15,7 +18,16 @@ pub struct Args {
     pub data: Option<PathBuf>,
 }
 
-#[expect(clippy::unused_async, reason = "the sandbox is started here")]
-pub(super) async fn run(_args: Args, _context: Context) -> anyhow::Result<()> {
-    Err(not_built("the sandbox"))
+pub(super) async fn run(args: Args, _context: Context) -> anyhow::Result<()> {
+    let seed = args.data.as_deref().map(read).transpose()?.unwrap_or_default();
+    let options = Options { listen: args.listen, seed, ..Options::default() };
+    let salesforce = Salesforce::start(options).await.context("the sandbox cannot start")?;
+    output::print(&salesforce.announcement().to_string())?;
+    tokio::signal::ctrl_c().await.context("cannot listen for signals")?;
+    Ok(())
+}
+
+fn read(path: &Path) -> anyhow::Result<Seed> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
+    Seed::from_json(&text).with_context(|| format!("{}", path.display()))
 }

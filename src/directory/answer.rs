@@ -24,6 +24,18 @@ pub enum Source {
     None,
 }
 
+impl Source {
+    /// `index`, `live` or `none`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Index => "index",
+            Self::Live => "live",
+            Self::None => "none",
+        }
+    }
+}
+
 /// How sure a match is. The order is that of the ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -50,6 +50,11 @@ impl Live {
         Self { client, plan, config, turns: Semaphore::new(AT_ONCE), known: Mutex::default() }
     }
 
+    /// Learns the fields of the org, if that was not done yet.
+    pub async fn prepare(&self) -> Result<(), Error> {
+        self.known().await.map(drop)
+    }
+
     /// The matches, best first.
     pub async fn ask(&self, number: &PhoneNumber) -> Result<Vec<Match>, Error> {
         // It is never closed; if it were, nobody would have to wait.
@@ -81,6 +86,9 @@ impl Live {
     }
 
     async fn find(&self, shapes: &[Shape], number: &PhoneNumber) -> Result<Vec<Found>, Error> {
+        if shapes.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut search = Sosl::phones(&number.search_terms(), MAX_ROWS)?;
         for shape in shapes {
             search = search.returning(shape.returning()?);

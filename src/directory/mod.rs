@@ -42,10 +42,17 @@ struct Inner {
     tasks: TaskTracker,
 }
 
+impl std::fmt::Debug for Directory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Directory")
+    }
+}
+
 /// A look-up under way, which all who ask for its number share.
 type Flight = Shared<BoxFuture<'static, Outcome>>;
 
 impl Directory {
+    #[must_use]
     pub fn new(client: Client, plan: NumberPlan, config: Config) -> Self {
         Self(Arc::new(Inner {
             deadline: config.deadline,
@@ -54,6 +61,14 @@ impl Directory {
             flights: Mutex::default(),
             tasks: TaskTracker::new(),
         }))
+    }
+
+    /// Logs in and learns the org's phone fields, so that the first caller does not wait for that.
+    ///
+    /// # Errors
+    /// When Salesforce does not answer; the first look-up then tries again.
+    pub async fn prepare(&self) -> Result<(), Error> {
+        self.0.live.prepare().await
     }
 
     /// Who it is, as far as that is known within `directory.deadline`. When Salesforce is late or down the answer is not complete;
@@ -95,7 +110,7 @@ impl Directory {
             return Ok(flight.clone());
         }
         if flights.len() >= MAX_FLIGHTS {
-            return Err(late("too many numbers are looked up at once"));
+            return Err(Error::Busy);
         }
         let task = self.0.tasks.spawn(self.clone().fly(number.clone()));
         let flight = task.map(|ended| ended.unwrap_or_else(|_| Err(late("the look-up broke off")))).boxed().shared();

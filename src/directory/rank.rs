@@ -1,6 +1,7 @@
 //! Which of the found records are matches, and which comes first. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use super::answer::{Exactness, Match};
 use super::reading::{self, Fit};
@@ -115,17 +116,17 @@ fn say_what_is_shared(matches: &mut [Match]) {
         let account = found.account_id.as_ref().unwrap_or(&found.id);
         match contacts.get(account) {
             Some(&count) if found.account_id.is_some() && count > 1 => {
-                found.reason += &format!("; {count} contacts of the account share it");
+                let _ = write!(found.reason, "; {count} contacts of the account share it");
             }
             Some(&count) if found.account_id.is_none() => {
-                found.reason += &format!("; {count} of its contacts have it, too");
+                let _ = write!(found.reason, "; {count} of its contacts have it, too");
             }
             Some(_) | None => {}
         }
         if let Some((best, object)) = &first
             && kind(found) > *best
         {
-            found.reason += &format!("; comes after a {object}");
+            let _ = write!(found.reason, "; comes after a {object}");
         }
     }
 }

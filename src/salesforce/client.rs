@@ -49,9 +49,25 @@ pub(super) enum Place {
     Given(String),
 }
 
+impl Place {
+    /// For a log: what Salesforce gave is a locator, which says nothing.
+    fn name(&self) -> &str {
+        match self {
+            Self::Data(path) => path,
+            Self::Given(_) => "next page",
+        }
+    }
+}
+
 impl Call {
     pub fn get(place: impl Into<String>) -> Self {
         Self { method: Method::GET, place: Place::Data(place.into()), question: None, body: None }
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client({:?})", self.instance_url())
     }
 }
 
@@ -74,12 +90,14 @@ impl Client {
     }
 
     /// The org's own address, known after the first login.
+    #[must_use]
     pub fn instance_url(&self) -> Option<String> {
         let session = self.0.tokens.current()?;
         Some(session.instance.as_str().trim_end_matches('/').to_owned())
     }
 
     /// How the calls have gone so far.
+    #[must_use]
     pub fn health(&self) -> Health {
         self.0.pulse.read()
     }
@@ -122,6 +140,7 @@ impl Client {
         let newer = newer.map_err(before)?;
         let answer = self.send(&newer, version, call).await?;
         if answer.wants_new_session() {
+            self.0.tokens.distrust(&newer).await;
             return Err(Error::Session);
         }
         answer.judge()
@@ -142,7 +161,9 @@ impl Client {
         if let Some(body) = &call.body {
             request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body.clone());
         }
-        self.read(request).await
+        let answer = self.read(request).await?;
+        tracing::debug!(sf.path = call.place.name(), sf.status = answer.status.as_u16(), "asked Salesforce");
+        Ok(answer)
     }
 
     async fn read(&self, request: reqwest::RequestBuilder) -> Result<Answer, Error> {

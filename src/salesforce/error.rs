@@ -123,6 +123,7 @@ impl Error {
     }
 
     /// Whether a write may have been done although no proper answer came.
+    #[must_use]
     pub fn fate_unknown(&self) -> bool {
         match self {
             Self::NoAnswer { .. } | Self::TooLarge { .. } | Self::Results { .. } => true,
@@ -143,6 +144,7 @@ impl Error {
     }
 
     /// Salesforce's own words, which may carry data of the org: for the journal, never for a log.
+    #[must_use]
     pub fn message(&self) -> Option<&str> {
         match self {
             Self::Refused(refusal) => Some(&refusal.message),
@@ -165,6 +167,7 @@ impl Error {
     }
 
     /// Salesforce's code, `INVALID_FIELD`, when it gave one.
+    #[must_use]
     pub fn code(&self) -> Option<&str> {
         if let Self::Refused(refusal) = self { Some(&refusal.code) } else { None }
     }
@@ -185,6 +188,7 @@ impl Error {
 
 impl Refusal {
     /// Salesforce's own words, which may carry data of the org.
+    #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }

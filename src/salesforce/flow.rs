@@ -5,6 +5,7 @@ use super::problem::ConfigError;
 
 impl Config {
     /// The flow that is used: the one set, or the one that the other keys ask for.
+    #[must_use]
     pub fn chosen_flow(&self) -> FlowName {
         match self.flow {
             FlowName::Unset if !self.private_key_file.is_empty() => FlowName::JwtBearer,
@@ -17,6 +18,7 @@ impl Config {
     }
 
     /// Everything that is wrong with the section, without asking Salesforce.
+    #[must_use]
     pub fn problems(&self) -> Vec<ConfigError> {
         let addresses = super::hosts::Hosts::new(self).err();
         let version = super::version::Wanted::parse(&self.api_version).err();

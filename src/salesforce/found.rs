@@ -23,6 +23,7 @@ impl Found {
         self.fields.get(field).map(String::as_str)
     }
 
+    #[must_use]
     pub fn is_true(&self, field: &str) -> bool {
         self.get(field) == Some("true")
     }

@@ -28,6 +28,7 @@ impl Links {
     }
 
     /// The page of a record.
+    #[must_use]
     pub fn record(&self, object: &str, id: &RecordId) -> Option<String> {
         let object = object
             .bytes()
@@ -62,6 +63,7 @@ impl Links {
     }
 
     /// The form for a new lead, with the number filled in.
+    #[must_use]
     pub fn new_lead(&self, e164: &str) -> Option<String> {
         let base = self.base.as_deref()?;
         let phone = encoded(e164);

@@ -1,7 +1,5 @@
 //! Asks for a token: the only file that knows the `oauth2` crate.
 
-use std::time::Duration;
-
 use oauth2::basic::{
     BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType,
 };
@@ -176,9 +174,6 @@ fn host_of(text: &str) -> String {
         .and_then(|url| url.host_str().map(str::to_owned))
         .unwrap_or_else(|| "no address".to_owned())
 }
-
-/// How long a refused login is not tried again by itself: each try counts against the user's lock-out.
-pub(super) const REFUSED_WAIT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

@@ -86,6 +86,7 @@ impl Soql {
     }
 
     /// As it is sent.
+    #[must_use]
     pub fn text(&self) -> String {
         let mut text = format!("SELECT {} FROM {}", self.fields.join(","), self.object);
         if !self.conditions.is_empty() {

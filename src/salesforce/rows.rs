@@ -56,6 +56,7 @@ pub struct RowError {
 impl RowError {
     /// Whether and when the same row may be accepted. A duplicate value is the other one of two upserts that crossed:
     /// the next one changes the row that the first has made.
+    #[must_use]
     pub fn retry(&self) -> Retry {
         retry_of(&self.code)
     }
@@ -113,8 +114,7 @@ struct Attributes<'a> {
 struct Outcome {
     id: Option<String>,
     success: bool,
-    #[serde(default)]
-    errors: Vec<Wire>,
+    errors: Option<Vec<Wire>>,
 }
 
 impl Client {
@@ -174,7 +174,7 @@ impl Write {
 impl Outcome {
     fn read(self, row: &Row) -> Result<RowOutcome, Error> {
         if !self.success {
-            return Ok(Err(refused(self.errors)));
+            return Ok(Err(refused(self.errors.unwrap_or_default())));
         }
         let id = self.id.as_deref().and_then(|id| RecordId::parse(id).ok());
         id.or_else(|| row.id.clone()).map(Ok).ok_or(Error::Garbage { status: 200, what: "a written row has no id" })

@@ -95,10 +95,13 @@ async fn the_password_flow_appends_the_security_token() {
 async fn a_session_that_stays_refused_is_told_after_one_renewal() {
     let ended = r#"[{"message":"Session expired or invalid","errorCode":"INVALID_SESSION_ID"}]"#;
     let org = Org::start(|seen| is_query(seen).then(|| (401, ended.to_owned()))).await;
-    let error = org.client().query(&users()).await.unwrap_err();
+    let client = org.client();
+    let error = client.query(&users()).await.unwrap_err();
     assert!(matches!(error, Error::Session));
     assert_eq!(org.logins(), 2);
     assert_eq!(org.requests("/query").len(), 2);
+    assert!(client.query(&users()).await.is_err());
+    assert_eq!(org.logins(), 2, "the next call does not log in again");
 }
 
 #[tokio::test]

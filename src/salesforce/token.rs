@@ -8,8 +8,13 @@ use tokio::time::Instant;
 
 use super::error::{Error, Retry};
 use super::id::RecordId;
-use super::oauth::{Grant, Login, REFUSED_WAIT};
+use super::oauth::{Grant, Login};
 use crate::secret::Secret;
+
+/// How long a refused login is not tried again: each try counts against the user's lock-out.
+const REFUSED_WAIT: Duration = Duration::from_secs(30);
+/// How long no other session is asked for after a fresh one was refused.
+const DISTRUST: Duration = Duration::from_secs(2);
 
 /// A token that was good when it came.
 #[derive(Debug)]
@@ -80,6 +85,14 @@ impl Tokens {
                 flight.failed = Some(Failed { until: Instant::now() + pause(&error), error: error.clone() });
                 Err(error)
             }
+        }
+    }
+
+    /// A fresh session was refused, too: another login now would bring the same, and each call would log in anew.
+    pub async fn distrust(&self, session: &Session) {
+        let mut flight = self.flight.lock().await;
+        if flight.generation == session.generation {
+            flight.failed = Some(Failed { error: Error::Session, until: Instant::now() + DISTRUST });
         }
     }
 

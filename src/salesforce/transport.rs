@@ -11,6 +11,8 @@ use super::problem::ConfigError;
 
 const CONNECT: Duration = Duration::from_secs(5);
 const REQUEST: Duration = Duration::from_secs(30);
+/// Shorter than any server's: a write on a connection that the server has just closed leaves its fate open.
+const IDLE: Duration = Duration::from_secs(20);
 /// The longest wait that a `Retry-After` may ask for.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
@@ -25,6 +27,7 @@ pub(super) fn client(config: &Config, loopback: bool) -> Result<reqwest::Client,
         .user_agent(NAME)
         .connect_timeout(CONNECT)
         .timeout(REQUEST)
+        .pool_idle_timeout(IDLE)
         .redirect(reqwest::redirect::Policy::none())
         .gzip(true);
     if loopback {

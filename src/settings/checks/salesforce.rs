@@ -1,7 +1,7 @@
 //! Checks the section `[salesforce]`.
 
 use super::rules::Address;
-use crate::salesforce::{Config, FlowName};
+use crate::salesforce::{Config, ConfigError, FlowName};
 use crate::settings::findings::Findings;
 
 pub(super) fn check(salesforce: &Config, findings: &mut Findings) {
@@ -13,6 +13,7 @@ pub(super) fn check(salesforce: &Config, findings: &mut Findings) {
     ] {
         address(key, text, salesforce.insecure, findings);
     }
+    setup_host(salesforce, findings);
     endpoint_is_bare(salesforce, findings);
     details_link(salesforce, findings);
     api_version(&salesforce.api_version, findings);
@@ -65,6 +66,20 @@ fn address(key: &str, text: &str, insecure: bool, findings: &mut Findings) {
     }
     let address = Address { key, text, schemes: ["https", "http"], insecure, section: "[salesforce]" };
     address.check(findings);
+}
+
+/// The host of the set-up pages is an easy mistake for My Domain.
+fn setup_host(salesforce: &Config, findings: &mut Findings) {
+    for problem in salesforce.problems() {
+        if let ConfigError::SetupHost { key } = problem {
+            let what = "names the host of the set-up pages";
+            findings.problem(
+                &format!("salesforce.{key}"),
+                what,
+                "My Domain, such as \"https://acme.my.salesforce.com\"",
+            );
+        }
+    }
 }
 
 fn endpoint_is_bare(salesforce: &Config, findings: &mut Findings) {
