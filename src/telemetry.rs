@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt;
@@ -74,7 +75,8 @@ fn text<S>() -> Box<dyn Layer<S> + Send + Sync>
 where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
-    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).fmt_fields(debug_fn(write_field));
+    let layer =
+        tracing_subscriber::fmt::layer().with_writer(io::stderr).fmt_fields(debug_fn(write_field).delimited(" "));
     // At a terminal the default stands, which heeds NO_COLOR.
     if io::stderr().is_terminal() { Box::new(layer) } else { Box::new(layer.with_ansi(false)) }
 }
@@ -192,7 +194,7 @@ mod tests {
         let layer = tracing_subscriber::fmt::layer()
             .with_ansi(false)
             .with_writer(move || writer.clone())
-            .fmt_fields(debug_fn(write_field));
+            .fmt_fields(debug_fn(write_field).delimited(" "));
         tracing::subscriber::with_default(Registry::default().with(layer), say_it_in_every_way);
         assert_one_plain_line(&lines);
     }

@@ -5,7 +5,9 @@ use crate::calls::Site;
 use crate::phone::PlanError;
 use crate::settings::Settings;
 
-pub(super) fn bridge_config(settings: &Settings) -> Result<bridge::Config, PlanError> {
+/// # Errors
+/// Not for settings that were loaded, where the number plan has been checked.
+pub fn bridge_config(settings: &Settings) -> Result<bridge::Config, PlanError> {
     Ok(bridge::Config {
         name: settings.bridge.name.clone(),
         state_dir: settings.bridge.state_dir().to_owned(),

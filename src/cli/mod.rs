@@ -18,6 +18,8 @@ mod run;
 mod sandbox;
 mod table;
 
+pub use assemble::bridge_config;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -40,9 +40,11 @@ pub(super) async fn run(_args: Args, context: Context) -> anyhow::Result<()> {
 async fn stay(bridge: &mut Bridge, mut settings: Settings, context: &Context, signals: &mut Signals) -> Leave {
     loop {
         tokio::select! {
-            () = signals.end() => return Leave::Asked,
+            wish = signals.wish() => match wish {
+                Wish::End => return Leave::Asked,
+                Wish::Reload => {}
+            },
             task = bridge.death() => return Leave::Died(task),
-            _ = signals.hangup.recv() => {}
         }
         if let Some(newer) = reload(bridge, &settings, context).await {
             settings = newer;
@@ -92,6 +94,12 @@ fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
+/// What a signal asks for.
+enum Wish {
+    End,
+    Reload,
+}
+
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -106,6 +114,14 @@ impl Signals {
             interrupt: listen(SignalKind::interrupt())?,
             hangup: listen(SignalKind::hangup())?,
         })
+    }
+
+    async fn wish(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::End,
+            _ = self.interrupt.recv() => Wish::End,
+            _ = self.hangup.recv() => Wish::Reload,
+        }
     }
 
     async fn end(&mut self) {

@@ -20,6 +20,10 @@ const ORG_WAIT: Duration = Duration::from_mins(5);
 /// How short a field is made that is too long, when Salesforce does not say how long it may be.
 const SHORT: usize = 80;
 
+/// What an operator can do about a refusal of which no more is known.
+pub(super) const ADVICE: &str =
+    "see what Salesforce says, correct it there or in [log], then retry; or drop this entry";
+
 /// What is known when a row comes back.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sent<'a> {
@@ -251,6 +255,6 @@ fn advice(code: &str) -> &'static str {
         "ENTITY_IS_DELETED" => {
             "the Task or its record was deleted in Salesforce: restore it and retry, or drop this entry"
         }
-        _ => "see what Salesforce says, correct it there or in [log], then retry; or drop this entry",
+        _ => ADVICE,
     }
 }

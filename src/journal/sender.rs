@@ -3,32 +3,33 @@
 //! An entry is on the wire on disk before it is on the wire. When its answer is lost it is sent again at once where that is
 //! harmless (an upsert, an update), and looked up first where it is not.
 
+mod batch;
+mod lookups;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use futures_util::{StreamExt, stream};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::config::{Config, Per};
-use super::entry::{Entry, EntryId, EntryState, Reason};
+use super::Journal;
+use super::config::Config;
+use super::entry::{Entry, Reason};
 use super::error::JournalError;
 use super::health::{SenderHealth, SenderState};
-use super::op::{Op, Outcome, Settlement};
+use super::op::{Op, Settlement};
 use super::owner::AgentUser;
 use super::pace::{Pace, ROWS};
 use super::people::{self, People};
-use super::plan::{self, Sent};
+use super::plan;
 use super::store::Ahead;
-use super::task::{Part, TaskSettings, keys, row, update};
 use super::template::{TemplateError, Templates};
-use super::{Journal, to_json};
 use crate::directory::answer::Answer;
 use crate::phone::PhoneNumber;
-use crate::salesforce::{Client, Error, Retry, Row, RowOutcome, Write};
+use crate::salesforce::{Client, Error};
 
 /// Who has this number, asked when the answer came too late for the call itself.
 pub type Resolve = Arc<dyn Fn(PhoneNumber) -> BoxFuture<'static, Result<Answer, Error>> + Send + Sync>;
@@ -45,13 +46,8 @@ const PEOPLE: Duration = Duration::from_hours(1);
 const PEOPLE_SOON: Duration = Duration::from_mins(5);
 /// For this long agents may add to a call, and a call that is told of again is known.
 const REMEMBER: Duration = Duration::from_hours(7 * 24);
-/// Look-ups of callers at the same time.
-const LOOKUPS: usize = 8;
-/// Look-ups of a caller that came too late, before the Task is written without.
-const LOOKUP_TRIES: u32 = 3;
-const LOOKUP_WAIT: Duration = Duration::from_secs(10);
-/// How long an entry is left alone that was refused without its reason being known.
-const SUSPECT_WAIT: Duration = Duration::from_mins(5);
+/// Between two times that what is long done is forgotten.
+const PRUNE: Duration = Duration::from_mins(5);
 
 /// What the sender works by.
 #[derive(Clone)]
@@ -128,6 +124,10 @@ struct Sender {
     resumed: bool,
     /// When the first of the entries that now wait was seen.
     company: Option<Instant>,
+    /// The next batch does not wait for company.
+    hurry: bool,
+    /// When what is long done was last forgotten.
+    pruned: Option<Instant>,
     /// Waits of this run are measured on a clock that nobody sets.
     anchor: (Timestamp, Instant),
 }
@@ -143,6 +143,8 @@ impl Sender {
             people: None,
             resumed: false,
             company: None,
+            hurry: false,
+            pruned: None,
             anchor: (Timestamp::now(), Instant::now()),
         }
     }
@@ -161,6 +163,7 @@ impl Sender {
         }
         self.probe().await?;
         self.know_people().await?;
+        self.prune().await?;
         if ahead.unsure {
             self.look_up().await?;
         } else {
@@ -184,7 +187,7 @@ impl Sender {
             return next.unwrap_or(IDLE).min(IDLE).max(Duration::from_millis(1));
         }
         let since = self.company.get_or_insert_with(Instant::now);
-        if ahead.due >= ROWS {
+        if ahead.due >= ROWS || std::mem::take(&mut self.hurry) {
             return Duration::ZERO;
         }
         self.settings.config.batch_window.saturating_sub(since.elapsed())
@@ -215,47 +218,19 @@ impl Sender {
                 *until = Instant::now() + PEOPLE_SOON;
             }
         }
-        let before = self.now().checked_sub(SignedDuration::try_from(REMEMBER).unwrap_or_default());
-        if let Ok(before) = before {
-            self.journal.ask(Op::Prune { before }).await?;
-        }
         Ok(())
     }
 
-    /// Finds out what became of entries whose answer was lost.
-    async fn look_up(&mut self) -> Result<(), Trouble> {
-        let now = self.now();
-        let unsure = self.journal.reader.unsure(now, ROWS).await?;
-        let (repeatable, unsure): (Vec<Entry>, Vec<Entry>) =
-            self.readable(unsure).await?.into_iter().partition(|entry| self.upsert() || entry.task.is_some());
-        let mut settled: Vec<Settlement> = repeatable.iter().map(|entry| plan::not_written(entry, None)).collect();
-        if !unsure.is_empty() {
-            let keys: Vec<String> = unsure.iter().map(|entry| entry.key.clone()).collect();
-            let found = self.or_stop(self.client.find_tasks("CallObject", &keys)).await??;
-            let after = self.settings.config.settle_after;
-            settled.extend(
-                unsure.iter().map(|entry| plan::looked_up(entry, since(entry, now), found.get(&entry.key), after, now)),
-            );
-        }
-        tracing::info!(entries = settled.len(), "looked up entries whose answer was lost");
-        self.settle(settled).await
-    }
-
-    async fn send(&mut self, ahead: &Ahead) -> Result<(), Trouble> {
-        let due = self.journal.reader.due(self.now(), self.pace.rows()).await?;
-        let entries = self.readable(due).await?;
-        if self.split(&entries).await? {
+    async fn prune(&mut self) -> Result<(), Trouble> {
+        if self.pruned.is_some_and(|at| at.elapsed() < PRUNE) {
             return Ok(());
         }
-        let batch = self.resolve(of_one_kind(entries)).await?;
-        if ahead.due <= batch.len() {
-            self.company = None;
+        self.pruned = Some(Instant::now());
+        let age = SignedDuration::try_from(REMEMBER).unwrap_or_default();
+        if let Ok(before) = self.now().checked_sub(age) {
+            self.journal.ask(Op::Prune { before }).await?;
         }
-        let batch = self.put_on_wire(batch).await?;
-        if batch.is_empty() {
-            return Ok(());
-        }
-        self.write(batch).await
+        Ok(())
     }
 
     /// One that this version cannot read is parked, so that the others pass.
@@ -277,187 +252,6 @@ impl Sender {
             self.journal.ask(Op::Park { ids, at, reason }).await?;
         }
         Ok(entries)
-    }
-
-    /// Where each agent has a Task, makes an entry of each. True: the entries are to be read anew.
-    async fn split(&self, entries: &[Entry]) -> Result<bool, Trouble> {
-        if self.settings.config.per == Per::Call {
-            return Ok(false);
-        }
-        let mut split = false;
-        for entry in entries.iter().filter(|entry| entry.agent.is_none() && !entry.tried) {
-            let agents: Vec<_> =
-                keys(&entry.record, Per::Agent).into_iter().filter_map(|(key, agent)| Some((key, agent?))).collect();
-            if !agents.is_empty() {
-                let id = entry.id;
-                self.journal.ask(Op::Split { id, agents }).await?;
-                split = true;
-            }
-        }
-        Ok(split)
-    }
-
-    /// Asks again for callers of whom the call itself did not learn enough, and leaves out those still unknown for a moment.
-    async fn resolve(&self, mut batch: Vec<Entry>) -> Result<Vec<Entry>, Trouble> {
-        let wanted: Vec<(EntryId, PhoneNumber)> = batch
-            .iter()
-            .filter(|entry| entry.task.is_none() && is_open_question(entry))
-            .map(|entry| (entry.id, entry.record.call.party.number.clone()))
-            .collect();
-        if wanted.is_empty() {
-            return Ok(batch);
-        }
-        let lookups = stream::iter(wanted.into_iter().map(|(id, number)| {
-            let asked = (self.settings.resolve)(number);
-            async move { (id, asked.await) }
-        }));
-        let answers: Vec<(EntryId, Result<Answer, Error>)> =
-            self.or_stop(lookups.buffer_unordered(LOOKUPS).collect()).await?;
-        let mut later = Vec::new();
-        for (id, answer) in answers {
-            let Some(entry) = batch.iter_mut().find(|entry| entry.id == id) else {
-                continue;
-            };
-            let complete = self.take_answer(entry, answer).await?;
-            if !complete && entry.attempts < LOOKUP_TRIES {
-                later.push(plan::tried(entry, plan::plus(self.now(), LOOKUP_WAIT)));
-            }
-        }
-        batch.retain(|entry| later.iter().all(|settled| settled.id != entry.id));
-        self.settle(later).await?;
-        Ok(batch)
-    }
-
-    /// Whether no later look-up can know more.
-    async fn take_answer(&self, entry: &mut Entry, answer: Result<Answer, Error>) -> Result<bool, Trouble> {
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) if error.retry() == Retry::Never => return Ok(true),
-            Err(error) => return Err(error.into()),
-        };
-        let complete = answer.complete;
-        if let Some(json) = to_json(&answer) {
-            let (id, answer) = (entry.id, json);
-            self.journal.ask(Op::Answered { id, answer }).await?;
-        }
-        entry.answer = Some(answer);
-        Ok(complete)
-    }
-
-    async fn put_on_wire(&self, mut batch: Vec<Entry>) -> Result<Vec<Entry>, Trouble> {
-        if self.stop.is_cancelled() {
-            return Err(Trouble::Stopped);
-        }
-        let entries = batch.iter().map(|entry| (entry.id, entry.noted)).collect();
-        let at = self.now();
-        match self.journal.ask(Op::PutOnWire { entries, at }).await? {
-            Outcome::OnWire(gone) => batch.retain(|entry| gone.contains(&entry.id)),
-            Outcome::Safe | Outcome::Noted(_) | Outcome::Changed(_) => batch.clear(),
-        }
-        Ok(batch)
-    }
-
-    async fn write(&mut self, batch: Vec<Entry>) -> Result<(), Trouble> {
-        let rows = self.rows(&batch);
-        let updates = batch.iter().any(|entry| entry.task.is_some());
-        let write = Write {
-            object: "Task".to_owned(),
-            external_id_field: (self.upsert() && !updates).then(|| self.settings.config.external_id_field.clone()),
-            rows: rows.clone(),
-        };
-        let started = Instant::now();
-        // When time is up, the entries stay on the wire on disk, and the next run finds out.
-        let answer = self.last(self.client.write(write)).await?;
-        match answer {
-            Ok(outcomes) => {
-                tracing::info!(sf.rows = batch.len(), ms = started.elapsed().as_millis(), "batch written");
-                self.answered(&batch, &rows, &outcomes).await
-            }
-            Err(error) => self.failed(&batch, error).await,
-        }
-    }
-
-    fn rows(&self, batch: &[Entry]) -> Vec<Row> {
-        let Some((people, _)) = &self.people else {
-            return Vec::new();
-        };
-        let settings = TaskSettings {
-            templates: &self.settings.templates,
-            closed_status: &people.closed_status,
-            external_id_field: &self.settings.config.external_id_field,
-            zone: &self.settings.zone,
-        };
-        let build = |entry: &Entry| {
-            let part = Part::from(entry);
-            match &entry.task {
-                Some(task) => update(task, &part, &people.owners, &settings),
-                None => row(&part, &people.owners, &settings),
-            }
-        };
-        batch.iter().map(build).collect()
-    }
-
-    /// Row by row; a row that came back without an answer has an unknown fate.
-    async fn answered(&mut self, batch: &[Entry], rows: &[Row], outcomes: &[RowOutcome]) -> Result<(), Trouble> {
-        let (now, upsert) = (self.now(), self.upsert());
-        let mut outcomes = outcomes.iter();
-        let mut settled = Vec::new();
-        for (entry, row) in batch.iter().zip(rows) {
-            let spread = fastrand::f64();
-            let sent = Sent { entry, row, upsert, now, spread };
-            settled.push(match outcomes.next() {
-                Some(outcome) => {
-                    self.notice(entry, outcome);
-                    plan::answered(&sent, outcome)
-                }
-                None => plan::lost(entry, upsert),
-            });
-        }
-        self.up();
-        self.settle(settled).await
-    }
-
-    fn notice(&mut self, entry: &Entry, outcome: &RowOutcome) {
-        let Err(error) = outcome else {
-            return;
-        };
-        tracing::warn!(call.key = %entry.key, code = %error.code, "Salesforce refused a Task");
-        if error.code == "INACTIVE_OWNER_OR_USER"
-            && let Some((_, until)) = &mut self.people
-        {
-            *until = Instant::now();
-        }
-    }
-
-    async fn failed(&mut self, batch: &[Entry], error: Error) -> Result<(), Trouble> {
-        let upsert = self.upsert();
-        let settled = if error.fate_unknown() {
-            batch.iter().map(|entry| plan::lost(entry, upsert)).collect()
-        } else if error.retry() == Retry::Never {
-            self.refused(batch, &error)
-        } else {
-            batch.iter().map(|entry| plan::not_written(entry, None)).collect()
-        };
-        self.settle(settled).await?;
-        Err(error.into())
-    }
-
-    /// The whole request was refused: one row may be the cause, or the login is, and only rows that went through can tell.
-    fn refused(&mut self, batch: &[Entry], error: &Error) -> Vec<Settlement> {
-        let [entry] = batch else {
-            self.pace.refused(batch.len());
-            return batch.iter().map(|entry| plan::not_written(entry, None)).collect();
-        };
-        let now = self.now();
-        if !self.pace.is_culprit(entry.id, entry.attempts) {
-            return vec![plan::tried(entry, plan::plus(now, SUSPECT_WAIT))];
-        }
-        let reason = Reason {
-            code: "REQUEST_REFUSED".to_owned(),
-            message: error.to_string(),
-            advice: "see what Salesforce says, correct it there or in [log], then retry; or drop this entry".to_owned(),
-        };
-        vec![plan::parked(entry, now, reason)]
     }
 
     async fn settle(&self, settled: Vec<Settlement>) -> Result<(), Trouble> {
@@ -534,25 +328,5 @@ impl Sender {
             () = tokio::time::sleep(wait) => Ok(()),
             () = news => Ok(()),
         }
-    }
-}
-
-/// Updates and new Tasks are different requests: those like the first now, the others next.
-fn of_one_kind(mut entries: Vec<Entry>) -> Vec<Entry> {
-    let is_update = entries.first().is_some_and(|entry| entry.task.is_some());
-    entries.retain(|entry: &Entry| entry.task.is_some() == is_update);
-    entries
-}
-
-/// Whether a look-up may know more than the entry does.
-fn is_open_question(entry: &Entry) -> bool {
-    let known = entry.answer.as_ref().is_some_and(|answer| answer.complete);
-    !known && entry.record.call.party.number.e164().is_some()
-}
-
-fn since(entry: &Entry, now: Timestamp) -> Timestamp {
-    match entry.state {
-        EntryState::Wire { since, .. } => since,
-        EntryState::Waiting { .. } | EntryState::Done { .. } | EntryState::Parked { .. } => now,
     }
 }

@@ -1,4 +1,5 @@
 //! The bridge as a whole, against a pretend Asterisk and a pretend Salesforce on real sockets.
 
 mod calls;
+mod recordings;
 mod support;

@@ -26,7 +26,7 @@ pub(super) fn config() -> Config {
         external_id_field: String::new(),
         fallback_owner: String::new(),
         batch_window: Duration::from_secs(2),
-        settle_after: Duration::from_secs(660),
+        settle_after: Duration::from_mins(11),
         subject: "{{ direction | title }} call {{ 'from' if direction == 'inbound' else 'to' }} {{ caller }}".into(),
         fields: BTreeMap::new(),
     }

@@ -43,11 +43,12 @@ fn code_of_parked(settlement: &Settlement) -> Option<&str> {
     }
 }
 
-fn waits_until(settlement: &Settlement) -> Option<Option<Timestamp>> {
-    match &settlement.what {
-        Settled::Event(Event::Again { not_before, .. }) => Some(*not_before),
-        Settled::Event(_) | Settled::Task(..) => None,
-    }
+/// Until when it waits to be sent again; `None`: it goes with the next batch.
+fn waits_until(settlement: &Settlement) -> Option<Timestamp> {
+    let Settled::Event(Event::Again { not_before, .. }) = &settlement.what else {
+        panic!("does not wait: {settlement:?}");
+    };
+    *not_before
 }
 
 #[test]
@@ -57,7 +58,7 @@ fn a_locked_row_is_tried_again_for_a_while_and_then_parked() {
     let mut last = now();
     for tries in 1..TRIES {
         let settlement = settled(&call, false, &locked);
-        let until = waits_until(&settlement).unwrap().unwrap();
+        let until = waits_until(&settlement).unwrap();
         assert!(until > last, "longer each time");
         assert_eq!(settlement.attempts, tries);
         (last, call.attempts) = (until, settlement.attempts);
@@ -73,7 +74,7 @@ fn what_the_org_as_a_whole_cannot_do_now_costs_no_try() {
         ["REQUEST_LIMIT_EXCEEDED", "STORAGE_LIMIT_EXCEEDED", "INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE"]
     {
         let settlement = settled(&call, false, &refused(code, "", &[]));
-        assert!(waits_until(&settlement).unwrap().is_some(), "{code}");
+        assert!(waits_until(&settlement).is_some(), "{code}");
         assert_eq!(settlement.attempts, TRIES);
     }
 }
@@ -84,7 +85,7 @@ fn an_inactive_owner_gives_way_to_the_fallback_once() {
     let inactive = refused("INACTIVE_OWNER_OR_USER", "operation performed with inactive user", &[]);
     let first = settled(&call, false, &inactive);
     assert!(first.repairs.fallback_owner);
-    assert_eq!(waits_until(&first), Some(None), "at once");
+    assert_eq!(waits_until(&first), None, "at once");
     call.repairs = first.repairs;
     assert_eq!(code_of_parked(&settled(&call, false, &inactive)), Some("INACTIVE_OWNER_OR_USER"));
 }
@@ -134,9 +135,9 @@ fn a_rule_of_the_org_parks_it_with_its_words_and_an_advice() {
 fn a_lost_answer_is_looked_up_unless_repeating_is_harmless() {
     let mut call = entry(ended("1"));
     assert_eq!(plan::lost(&call, false).what, Settled::Event(Event::Unknown { look_at: None }));
-    assert_eq!(waits_until(&plan::lost(&call, true)), Some(None));
+    assert_eq!(waits_until(&plan::lost(&call, true)), None);
     call.task = Some(id("00T000000000001"));
-    assert_eq!(waits_until(&plan::lost(&call, false)), Some(None));
+    assert_eq!(waits_until(&plan::lost(&call, false)), None);
 }
 
 #[test]
@@ -150,5 +151,5 @@ fn a_task_that_is_not_found_is_sent_again_only_after_its_time() {
     let again = look(None, now());
     let later = at("2026-11-21T14:06:00Z");
     assert_eq!(again.what, Settled::Event(Event::Unknown { look_at: Some(later) }));
-    assert_eq!(waits_until(&look(None, later)), Some(None));
+    assert_eq!(waits_until(&look(None, later)), None);
 }

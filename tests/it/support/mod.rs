@@ -1,3 +1,5 @@
 //! What the stories are told with.
 
+pub mod sse;
 pub mod truth;
+pub mod world;

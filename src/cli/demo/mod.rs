@@ -1,0 +1,61 @@
+//! `ctibridge demo`: a pretend phone system, a pretend Salesforce and the bridge in one process.
+
+mod narrator;
+mod stage;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::{Context, output};
+use crate::sim::pbx::player::Player;
+use crate::sim::story;
+use narrator::Narrator;
+use stage::Stage;
+
+/// After the last call: long enough for its Task to be written.
+const CURTAIN: Duration = Duration::from_secs(5);
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where the agent page is served [default: 127.0.0.1:8460]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Play a short set of calls, print what was popped and logged, and end
+    #[arg(long)]
+    pub once: bool,
+}
+
+pub(super) async fn run(args: Args, _context: Context) -> anyhow::Result<()> {
+    let stage = Stage::build(args.listen, args.once).await?;
+    let narrator = Narrator::of(&stage);
+    output::print(&stage.welcome()?)?;
+    let played = if args.once { once(&stage, &narrator).await } else { until_asked(&stage).await };
+    stage.clear().await;
+    played
+}
+
+async fn once(stage: &Stage, narrator: &Narrator) -> anyhow::Result<()> {
+    let mut player = Player::new(stage.asterisk(), seed());
+    let scenes = story::once(&stage.callers());
+    story::play(scenes, &mut player, |told| narrator::say("call", told)).await?;
+    player.finish().await;
+    let ended = narrator.all_logged(CURTAIN).await;
+    output::print(&narrator.summary())?;
+    ended.context("the calls were played, but not all Tasks came")
+}
+
+async fn until_asked(stage: &Stage) -> anyhow::Result<()> {
+    let mut player = Player::new(stage.asterisk(), seed());
+    let scenes = story::endless(&stage.callers(), seed());
+    tokio::select! {
+        played = story::play(scenes, &mut player, |told| narrator::say("call", told)) => Ok(played?),
+        asked = tokio::signal::ctrl_c() => asked.context("cannot listen for signals"),
+    }
+}
+
+/// Different calls, and different ids, at each start.
+fn seed() -> u64 {
+    fastrand::u64(..)
+}

@@ -1,0 +1,137 @@
+//! Tells the terminal what happens: a line for each call, pop and Task.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::anyhow;
+use serde_json::{Map, Value};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::stage::Stage;
+use crate::cli::output;
+use crate::journal::Journal;
+use crate::pops::Subscription;
+use crate::sim::Salesforce;
+use crate::telemetry::Escaped;
+
+/// How often the pretend org is looked at for new Tasks.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// What has been told so far.
+#[derive(Default)]
+struct Told {
+    pops: u32,
+    withdrawn: u32,
+    tasks: BTreeSet<String>,
+}
+
+pub struct Narrator {
+    told: Arc<Mutex<Told>>,
+    journal: Journal,
+    _tasks: JoinSet<()>,
+}
+
+impl Narrator {
+    pub fn of(stage: &Stage) -> Self {
+        let (told, mut tasks) = (Arc::new(Mutex::new(Told::default())), JoinSet::new());
+        for agent in Stage::agents() {
+            if let Ok(screen) = stage.bridge().hub().subscribe(&agent, None) {
+                tasks.spawn(watch_screen(agent.0, screen, Arc::clone(&told)));
+            }
+        }
+        tasks.spawn(watch_org(stage.salesforce(), Arc::clone(&told)));
+        Self { told, journal: stage.bridge().journal().clone(), _tasks: tasks }
+    }
+
+    /// Waits until each call that has ended is a Task.
+    pub async fn all_logged(&self, limit: Duration) -> anyhow::Result<()> {
+        let until = Instant::now() + limit;
+        loop {
+            self.journal.flush().await;
+            let counts = self.journal.counts();
+            let told = self.lock(|told| told.tasks.len() as u64);
+            if counts.open == 0 && counts.waiting == 0 && told == counts.done {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(anyhow!("{} calls still open, {} waiting", counts.open, counts.waiting));
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    pub fn summary(&self) -> String {
+        let (pops, withdrawn, tasks) = self.lock(|told| (told.pops, told.withdrawn, told.tasks.len()));
+        format!("{pops} pops, {withdrawn} of them withdrawn; {tasks} Tasks")
+    }
+
+    fn lock<T>(&self, look: impl FnOnce(&Told) -> T) -> T {
+        look(&self.told.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// One line; a terminal that has gone is no reason to stop.
+pub fn say(about: &str, line: &str) {
+    let _ = output::print(&format!("{about:<9} {}", Escaped(line)));
+}
+
+async fn watch_screen(agent: String, mut screen: Subscription, told: Arc<Mutex<Told>>) {
+    loop {
+        let event = screen.next().await;
+        let Ok(data) = serde_json::from_str::<Value>(&event.data) else { continue };
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        match event.name {
+            "pop" => {
+                told.pops += 1;
+                say("  pop", &format!("{agent} sees {}", card(&data)));
+            }
+            "update" => {
+                let state = data.get("state").and_then(Value::as_str).unwrap_or_default();
+                say("  update", &format!("{agent}: {state}, {}", card(&data)));
+            }
+            "withdraw" => {
+                told.withdrawn += 1;
+                let reason = data.get("reason").and_then(Value::as_str).unwrap_or_default();
+                say("  withdraw", &format!("from {agent}: {reason}"));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The best match, else the number.
+fn card(pop: &Value) -> String {
+    let text = |pointer: &str| pop.pointer(pointer).and_then(Value::as_str);
+    let shown = text("/caller/display").unwrap_or("withheld");
+    match (text("/matches/0/name"), text("/matches/0/account")) {
+        (Some(name), Some(account)) => format!("{name}, {account} ({shown})"),
+        (Some(name), None) => format!("{name} ({shown})"),
+        (None, _) => shown.to_owned(),
+    }
+}
+
+async fn watch_org(org: Arc<Salesforce>, told: Arc<Mutex<Told>>) {
+    loop {
+        sleep(LOOK).await;
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        for task in org.rows("Task") {
+            let id = field(&task, "Id");
+            if told.tasks.insert(id) {
+                say("  Task", &describe(&task));
+            }
+        }
+    }
+}
+
+fn describe(task: &Map<String, Value>) -> String {
+    let linked = ["WhoId", "WhatId"].iter().any(|name| task.get(*name).is_some_and(Value::is_string));
+    let seconds = task.get("CallDurationInSeconds").and_then(Value::as_i64).unwrap_or_default();
+    let record = if linked { "linked to the record" } else { "no record" };
+    format!("{}: {}, {seconds} s, {record}", field(task, "Subject"), field(task, "CallDisposition"))
+}
+
+fn field(row: &Map<String, Value>, name: &str) -> String {
+    row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+}

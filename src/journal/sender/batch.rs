@@ -1,0 +1,186 @@
+//! One batch on its way: from the disk to the wire, and back with what became of each row.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Sender, Trouble};
+use crate::journal::config::Per;
+use crate::journal::entry::{Entry, Reason};
+use crate::journal::op::{Op, Outcome};
+use crate::journal::plan::{self, Sent};
+use crate::journal::store::Ahead;
+use crate::journal::task::{Part, TaskSettings, keys, row, update};
+use crate::salesforce::{Error, Retry, Row, RowOutcome, Write};
+
+/// How long an entry is left alone that was refused without its reason being known.
+const SUSPECT_WAIT: Duration = Duration::from_mins(5);
+
+impl Sender {
+    pub(super) async fn send(&mut self, ahead: &Ahead) -> Result<(), Trouble> {
+        let due = self.journal.reader.due(self.now(), self.pace.rows()).await?;
+        let entries = self.readable(due).await?;
+        if self.split(&entries).await? {
+            return Ok(());
+        }
+        let batch = self.resolve(of_one_kind(entries)).await?;
+        if ahead.due <= batch.len() {
+            self.company = None;
+        }
+        let batch = self.put_on_wire(batch).await?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.write(batch).await
+    }
+
+    /// Where each agent has a Task, makes an entry of each. True: the entries are to be read anew.
+    async fn split(&self, entries: &[Entry]) -> Result<bool, Trouble> {
+        if self.settings.config.per == Per::Call {
+            return Ok(false);
+        }
+        let mut split = false;
+        for entry in entries.iter().filter(|entry| entry.agent.is_none() && !entry.tried) {
+            let agents: Vec<_> =
+                keys(&entry.record, Per::Agent).into_iter().filter_map(|(key, agent)| Some((key, agent?))).collect();
+            if !agents.is_empty() {
+                let id = entry.id;
+                self.journal.ask(Op::Split { id, agents }).await?;
+                split = true;
+            }
+        }
+        Ok(split)
+    }
+
+    async fn put_on_wire(&self, mut batch: Vec<Entry>) -> Result<Vec<Entry>, Trouble> {
+        if self.stop.is_cancelled() {
+            return Err(Trouble::Stopped);
+        }
+        let entries = batch.iter().map(|entry| (entry.id, entry.noted)).collect();
+        let at = self.now();
+        match self.journal.ask(Op::PutOnWire { entries, at }).await? {
+            Outcome::OnWire(gone) => batch.retain(|entry| gone.contains(&entry.id)),
+            Outcome::Safe | Outcome::Noted(_) | Outcome::Changed(_) => batch.clear(),
+        }
+        Ok(batch)
+    }
+
+    async fn write(&mut self, batch: Vec<Entry>) -> Result<(), Trouble> {
+        let rows = self.rows(&batch);
+        let updates = batch.iter().any(|entry| entry.task.is_some());
+        let write = Write {
+            object: "Task".to_owned(),
+            external_id_field: (self.upsert() && !updates).then(|| self.settings.config.external_id_field.clone()),
+            rows: rows.clone(),
+        };
+        let started = Instant::now();
+        // When time is up, the entries stay on the wire on disk, and the next run finds out.
+        let answer = self.last(self.client.write(write)).await?;
+        match answer {
+            Ok(outcomes) => {
+                tracing::info!(sf.rows = batch.len(), ms = started.elapsed().as_millis(), "batch written");
+                self.answered(&batch, &rows, &outcomes).await
+            }
+            Err(error) => self.failed(&batch, error).await,
+        }
+    }
+
+    fn rows(&self, batch: &[Entry]) -> Vec<Row> {
+        let Some((people, _)) = &self.people else {
+            return Vec::new();
+        };
+        let settings = TaskSettings {
+            templates: &self.settings.templates,
+            closed_status: &people.closed_status,
+            external_id_field: &self.settings.config.external_id_field,
+            zone: &self.settings.zone,
+        };
+        let build = |entry: &Entry| {
+            let part = Part::from(entry);
+            match &entry.task {
+                Some(task) => update(task, &part, &people.owners, &settings),
+                None => row(&part, &people.owners, &settings),
+            }
+        };
+        batch.iter().map(build).collect()
+    }
+
+    /// Row by row; a row that came back without an answer has an unknown fate.
+    async fn answered(&mut self, batch: &[Entry], rows: &[Row], outcomes: &[RowOutcome]) -> Result<(), Trouble> {
+        let (now, upsert) = (self.now(), self.upsert());
+        let mut outcomes = outcomes.iter();
+        let mut settled = Vec::new();
+        for (entry, row) in batch.iter().zip(rows) {
+            let spread = fastrand::f64();
+            let sent = Sent { entry, row, upsert, now, spread };
+            settled.push(match outcomes.next() {
+                Some(outcome) => {
+                    self.notice(entry, outcome);
+                    plan::answered(&sent, outcome)
+                }
+                None => plan::lost(entry, upsert),
+            });
+        }
+        self.up();
+        self.settle(settled).await
+    }
+
+    fn notice(&mut self, entry: &Entry, outcome: &RowOutcome) {
+        let Err(error) = outcome else {
+            return;
+        };
+        tracing::warn!(call.key = %entry.key, code = %error.code, "Salesforce refused a Task");
+        if error.code == "INACTIVE_OWNER_OR_USER"
+            && let Some((_, until)) = &mut self.people
+        {
+            *until = Instant::now();
+        }
+    }
+
+    async fn failed(&mut self, batch: &[Entry], error: Error) -> Result<(), Trouble> {
+        let upsert = self.upsert();
+        let settled = if error.fate_unknown() {
+            batch.iter().map(|entry| plan::lost(entry, upsert)).collect()
+        } else if error.retry() == Retry::Never {
+            return self.refused(batch, error).await;
+        } else {
+            batch.iter().map(|entry| plan::not_written(entry, None)).collect()
+        };
+        self.settle(settled).await?;
+        Err(error.into())
+    }
+
+    /// The whole request was refused. One row may be the cause: ever smaller requests find it, at once, so that the others
+    /// do not wait for it. That none at all is accepted is an outage, and only rows that went through can tell.
+    async fn refused(&mut self, batch: &[Entry], error: Error) -> Result<(), Trouble> {
+        let [entry] = batch else {
+            self.pace.refused(batch.len());
+            self.hurry = true;
+            let again = batch.iter().map(|entry| plan::not_written(entry, None));
+            return self.settle(again.collect()).await;
+        };
+        let now = self.now();
+        let settled = if self.pace.is_culprit(entry.id, entry.attempts) {
+            plan::parked(entry, now, refusal(&error))
+        } else {
+            plan::tried(entry, plan::plus(now, SUSPECT_WAIT))
+        };
+        self.settle(vec![settled]).await?;
+        Err(error.into())
+    }
+}
+
+/// Updates and new Tasks are different requests: those like the first now, the others next.
+fn of_one_kind(mut entries: Vec<Entry>) -> Vec<Entry> {
+    let is_update = entries.first().is_some_and(|entry| entry.task.is_some());
+    entries.retain(|entry: &Entry| entry.task.is_some() == is_update);
+    entries
+}
+
+fn refusal(error: &Error) -> Reason {
+    Reason {
+        code: error.code().unwrap_or("REQUEST_REFUSED").to_owned(),
+        message: error.message().map_or_else(|| error.to_string(), str::to_owned),
+        advice: plan::ADVICE.to_owned(),
+    }
+}

@@ -1,0 +1,338 @@
+//! Each change that may be written, as statements of one transaction.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+
+use super::Written;
+use super::columns::{from_json, json, state};
+use crate::calls::record::Extension;
+use crate::journal::Counts;
+use crate::journal::entry::{EntryId, EntryState, Event, Reason};
+use crate::journal::note::{Note, Noted, merge};
+use crate::journal::op::{Changed, Op, Outcome, Settled, Settlement};
+
+pub(super) async fn apply(connection: &mut SqliteConnection, op: &Op) -> Written<Outcome> {
+    match op {
+        Op::Keep { call, json } => keep(connection, call, json).await?,
+        Op::Ended { call, record, answer } => ended(connection, call, record, answer.as_deref()).await?,
+        Op::Forget { call } => forget(connection, call).await?,
+        Op::Flush => {}
+        Op::Note { call, note } => {
+            return note_call(connection, call, note).await.map(Outcome::Noted);
+        }
+        Op::Retry(id) => return retry(connection, *id).await.map(Outcome::Changed),
+        Op::Drop(id) => return drop_entry(connection, *id).await.map(Outcome::Changed),
+        Op::Split { id, agents } => split(connection, *id, agents).await?,
+        Op::Answered { id, answer } => answered(connection, *id, answer).await?,
+        Op::PutOnWire { entries, at } => {
+            return put_on_wire(connection, entries, *at).await.map(Outcome::OnWire);
+        }
+        Op::Settle(all) => {
+            for settlement in all {
+                settle(connection, settlement).await?;
+            }
+        }
+        Op::Resume { at } => resume(connection, *at).await?,
+        Op::Park { ids, at, reason } => {
+            for id in ids {
+                park(connection, *id, *at, reason).await?;
+            }
+        }
+        Op::Prune { before } => prune(connection, *before).await?,
+    }
+    Ok(Outcome::Safe)
+}
+
+async fn keep(connection: &mut SqliteConnection, call: &str, json: &str) -> Written<()> {
+    sqlx::query(
+        "INSERT INTO open_calls (call, json) SELECT ?1, ?2
+         WHERE NOT EXISTS (SELECT 1 FROM entries WHERE call = ?1)
+           AND NOT EXISTS (SELECT 1 FROM dropped WHERE call = ?1)
+         ON CONFLICT (call) DO UPDATE SET json = excluded.json",
+    )
+    .bind(call)
+    .bind(json)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn ended(connection: &mut SqliteConnection, call: &str, record: &str, answer: Option<&str>) -> Written<()> {
+    sqlx::query(
+        "INSERT INTO entries (call, key, record, answer, notes, state)
+         SELECT ?1, ?1, ?2, ?3, COALESCE((SELECT notes FROM open_calls WHERE call = ?1), '[]'), 'waiting'
+         WHERE NOT EXISTS (SELECT 1 FROM entries WHERE call = ?1)
+           AND NOT EXISTS (SELECT 1 FROM dropped WHERE call = ?1)
+         ON CONFLICT (key) DO NOTHING",
+    )
+    .bind(call)
+    .bind(record)
+    .bind(answer)
+    .execute(&mut *connection)
+    .await?;
+    forget(connection, call).await
+}
+
+async fn forget(connection: &mut SqliteConnection, call: &str) -> Written<()> {
+    sqlx::query("DELETE FROM open_calls WHERE call = ?1").bind(call).execute(connection).await?;
+    Ok(())
+}
+
+async fn note_call(connection: &mut SqliteConnection, call: &str, note: &Note) -> Written<Noted> {
+    let ids: Vec<i64> = sqlx::query_scalar("SELECT id FROM entries WHERE call = ?1 ORDER BY id")
+        .bind(call)
+        .fetch_all(&mut *connection)
+        .await?;
+    if ids.is_empty() {
+        return note_open(connection, call, note).await;
+    }
+    let mut noted = Noted::NotFound;
+    for id in ids {
+        noted = note_entry(connection, EntryId(id), note).await?;
+    }
+    Ok(noted)
+}
+
+async fn note_open(connection: &mut SqliteConnection, call: &str, note: &Note) -> Written<Noted> {
+    let notes: Option<String> = sqlx::query_scalar("SELECT notes FROM open_calls WHERE call = ?1")
+        .bind(call)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(notes) = notes else {
+        return Ok(Noted::NotFound);
+    };
+    sqlx::query("UPDATE open_calls SET notes = ?2 WHERE call = ?1")
+        .bind(call)
+        .bind(with_note(&notes, note)?)
+        .execute(connection)
+        .await?;
+    Ok(Noted::Open)
+}
+
+async fn note_entry(connection: &mut SqliteConnection, id: EntryId, note: &Note) -> Written<Noted> {
+    let Some(current) = current(connection, id).await? else {
+        return Ok(Noted::NotFound);
+    };
+    sqlx::query("UPDATE entries SET notes = ?2, noted = noted + 1 WHERE id = ?1")
+        .bind(id.0)
+        .bind(with_note(&current.notes, note)?)
+        .execute(&mut *connection)
+        .await?;
+    let state = current.state.after(Event::Noted);
+    save(connection, id, &state).await?;
+    Ok(match state {
+        EntryState::Parked { .. } => Noted::Parked,
+        EntryState::Wire { .. } => Noted::Update,
+        EntryState::Waiting { .. } | EntryState::Done { .. } if current.task.is_some() => Noted::Update,
+        EntryState::Waiting { .. } | EntryState::Done { .. } => Noted::Waiting,
+    })
+}
+
+fn with_note(notes: &str, note: &Note) -> Written<String> {
+    // What an earlier version wrote must not stop this one.
+    json(&merge(from_json(notes).unwrap_or_default(), note.clone()))
+}
+
+async fn retry(connection: &mut SqliteConnection, id: EntryId) -> Written<Changed> {
+    let Some(current) = current(connection, id).await? else {
+        return Ok(Changed::NotFound);
+    };
+    if matches!(current.state, EntryState::Done { .. }) {
+        return Ok(Changed::NotNow);
+    }
+    sqlx::query("UPDATE entries SET attempts = 0, repairs = '{}' WHERE id = ?1")
+        .bind(id.0)
+        .execute(&mut *connection)
+        .await?;
+    save(connection, id, &current.state.after(Event::Retry)).await?;
+    Ok(Changed::Done)
+}
+
+/// The call is remembered, so that hearing of it again does not bring it back.
+async fn drop_entry(connection: &mut SqliteConnection, id: EntryId) -> Written<Changed> {
+    let Some(current) = current(connection, id).await? else {
+        return Ok(Changed::NotFound);
+    };
+    match current.state {
+        EntryState::Waiting { .. } | EntryState::Parked { .. } => {}
+        EntryState::Wire { .. } | EntryState::Done { .. } => return Ok(Changed::NotNow),
+    }
+    sqlx::query(
+        "INSERT INTO dropped (call, at) SELECT call, ?2 FROM entries WHERE id = ?1
+         ON CONFLICT (call) DO NOTHING",
+    )
+    .bind(id.0)
+    .bind(Timestamp::now().as_millisecond())
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("DELETE FROM entries WHERE id = ?1").bind(id.0).execute(connection).await?;
+    Ok(Changed::Done)
+}
+
+/// Only an entry that was never on the wire: another may be in Salesforce under the call's own key.
+async fn split(connection: &mut SqliteConnection, id: EntryId, agents: &[(String, Extension)]) -> Written<()> {
+    let Some(((key, agent), others)) = agents.split_first() else {
+        return Ok(());
+    };
+    let changed = sqlx::query(
+        "UPDATE entries SET key = ?2, agent = ?3
+         WHERE id = ?1 AND state = 'waiting' AND agent IS NULL AND sent_noted = -1",
+    )
+    .bind(id.0)
+    .bind(key)
+    .bind(&agent.0)
+    .execute(&mut *connection)
+    .await?;
+    if changed.rows_affected() == 0 {
+        return Ok(());
+    }
+    for (key, agent) in others {
+        sqlx::query(
+            "INSERT INTO entries (call, key, agent, record, answer, notes, state)
+             SELECT call, ?2, ?3, record, answer, notes, 'waiting' FROM entries WHERE id = ?1
+             ON CONFLICT (key) DO NOTHING",
+        )
+        .bind(id.0)
+        .bind(key)
+        .bind(&agent.0)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn answered(connection: &mut SqliteConnection, id: EntryId, answer: &str) -> Written<()> {
+    sqlx::query("UPDATE entries SET answer = ?2 WHERE id = ?1").bind(id.0).bind(answer).execute(connection).await?;
+    Ok(())
+}
+
+/// Those that went: an operator may have dropped one since it was read. Each goes with the notes that it was read with.
+async fn put_on_wire(
+    connection: &mut SqliteConnection,
+    entries: &[(EntryId, i64)],
+    at: Timestamp,
+) -> Written<Vec<EntryId>> {
+    let mut gone = Vec::new();
+    for (id, noted) in entries {
+        let Some(current) = current(connection, *id).await? else {
+            continue;
+        };
+        let EntryState::Waiting { .. } = current.state else {
+            continue;
+        };
+        sqlx::query("UPDATE entries SET sent_noted = ?2 WHERE id = ?1")
+            .bind(id.0)
+            .bind(noted)
+            .execute(&mut *connection)
+            .await?;
+        save(connection, *id, &current.state.after(Event::Sent { at })).await?;
+        gone.push(*id);
+    }
+    Ok(gone)
+}
+
+async fn settle(connection: &mut SqliteConnection, settlement: &Settlement) -> Written<()> {
+    let id = settlement.id;
+    let Some(current) = current(connection, id).await? else {
+        return Ok(());
+    };
+    let (event, task) = match &settlement.what {
+        Settled::Event(event) => (event.clone(), current.task),
+        Settled::Task(task, at) => {
+            let noted = current.noted != current.sent_noted;
+            (Event::Logged { at: *at, noted }, Some(task.to_string()))
+        }
+    };
+    sqlx::query("UPDATE entries SET task = ?2, attempts = ?3, repairs = ?4 WHERE id = ?1")
+        .bind(id.0)
+        .bind(task)
+        .bind(settlement.attempts)
+        .bind(json(&settlement.repairs)?)
+        .execute(&mut *connection)
+        .await?;
+    save(connection, id, &current.state.after(event)).await
+}
+
+async fn resume(connection: &mut SqliteConnection, at: Timestamp) -> Written<()> {
+    sqlx::query("UPDATE entries SET due = 0 WHERE state IN ('waiting', 'wire') AND due <> 0")
+        .execute(&mut *connection)
+        .await?;
+    // A clock that went back must not stretch the time after which an entry is sent again.
+    sqlx::query("UPDATE entries SET since = ?1 WHERE state = 'wire' AND since > ?1")
+        .bind(at.as_millisecond())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Whatever its columns say, since they may be what cannot be read.
+async fn park(connection: &mut SqliteConnection, id: EntryId, at: Timestamp, reason: &Reason) -> Written<()> {
+    let reason = reason.clone();
+    save(connection, id, &EntryState::Parked { at, reason }).await
+}
+
+async fn prune(connection: &mut SqliteConnection, before: Timestamp) -> Written<()> {
+    sqlx::query(
+        "DELETE FROM entries WHERE id IN
+         (SELECT id FROM entries WHERE state = 'done' AND since < ?1 LIMIT 20000)",
+    )
+    .bind(before.as_millisecond())
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("DELETE FROM dropped WHERE at < ?1").bind(before.as_millisecond()).execute(connection).await?;
+    Ok(())
+}
+
+/// What a change of state needs to know of an entry.
+struct Current {
+    state: EntryState,
+    notes: String,
+    noted: i64,
+    sent_noted: i64,
+    task: Option<String>,
+}
+
+async fn current(connection: &mut SqliteConnection, id: EntryId) -> Written<Option<Current>> {
+    let row =
+        sqlx::query("SELECT state, since, due, reason, notes, noted, sent_noted, task FROM entries WHERE id = ?1")
+            .bind(id.0)
+            .fetch_optional(connection)
+            .await?;
+    row.map(|row| {
+        Ok(Current {
+            state: state(&row)?,
+            notes: row.try_get("notes")?,
+            noted: row.try_get("noted")?,
+            sent_noted: row.try_get("sent_noted")?,
+            task: row.try_get("task")?,
+        })
+    })
+    .transpose()
+}
+
+async fn save(connection: &mut SqliteConnection, id: EntryId, state: &EntryState) -> Written<()> {
+    let due = |at: &Option<Timestamp>| at.map_or(0, Timestamp::as_millisecond);
+    let (name, since, due, reason) = match state {
+        EntryState::Waiting { not_before, reason } => ("waiting", 0, due(not_before), reason.as_ref()),
+        EntryState::Wire { since, look_at } => ("wire", since.as_millisecond(), due(look_at), None),
+        EntryState::Done { at } => ("done", at.as_millisecond(), 0, None),
+        EntryState::Parked { at, reason } => ("parked", at.as_millisecond(), 0, Some(reason)),
+    };
+    sqlx::query("UPDATE entries SET state = ?2, since = ?3, due = ?4, reason = ?5 WHERE id = ?1")
+        .bind(id.0)
+        .bind(name)
+        .bind(since)
+        .bind(due)
+        .bind(reason.map(json).transpose()?)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn totals(connection: &mut SqliteConnection) -> Written<Counts> {
+    let rows: Vec<(String, i64)> = sqlx::query_as("SELECT state, n FROM totals").fetch_all(connection).await?;
+    let of =
+        |name: &str| rows.iter().find(|(state, _)| state == name).map_or(0, |(_, n)| u64::try_from(*n).unwrap_or(0));
+    Ok(Counts { open: of("open"), waiting: of("waiting") + of("wire"), parked: of("parked"), done: of("done") })
+}

@@ -1,0 +1,86 @@
+//! How the tables are laid out, and whether the file and the library can be trusted with them.
+
+use std::path::Path;
+
+use sqlx::Connection;
+use sqlx::sqlite::SqliteConnection;
+
+use super::opening;
+use crate::journal::error::JournalError;
+
+/// One script a layout, each leaves `user_version` one higher. Never change one that was released: add another.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE open_calls (
+        call TEXT PRIMARY KEY, json TEXT NOT NULL, notes TEXT NOT NULL DEFAULT '[]'
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE entries (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        call TEXT NOT NULL,
+        key TEXT NOT NULL UNIQUE,
+        agent TEXT,
+        record TEXT NOT NULL,
+        answer TEXT,
+        notes TEXT NOT NULL,
+        noted INTEGER NOT NULL DEFAULT 0,
+        sent_noted INTEGER NOT NULL DEFAULT -1,
+        state TEXT NOT NULL CHECK (state IN ('waiting', 'wire', 'done', 'parked')),
+        since INTEGER NOT NULL DEFAULT 0,
+        due INTEGER NOT NULL DEFAULT 0,
+        reason TEXT,
+        task TEXT,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        repairs TEXT NOT NULL DEFAULT '{}'
+    ) STRICT;
+    CREATE INDEX entries_by_call ON entries (call);
+    CREATE INDEX entries_by_state ON entries (state, due, id);
+    CREATE TABLE dropped (call TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE totals (state TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    INSERT INTO totals VALUES ('open', 0), ('waiting', 0), ('wire', 0), ('done', 0), ('parked', 0);
+    CREATE TRIGGER open_in AFTER INSERT ON open_calls BEGIN
+        UPDATE totals SET n = n + 1 WHERE state = 'open'; END;
+    CREATE TRIGGER open_out AFTER DELETE ON open_calls BEGIN
+        UPDATE totals SET n = n - 1 WHERE state = 'open'; END;
+    CREATE TRIGGER entry_in AFTER INSERT ON entries BEGIN
+        UPDATE totals SET n = n + 1 WHERE state = NEW.state; END;
+    CREATE TRIGGER entry_out AFTER DELETE ON entries BEGIN
+        UPDATE totals SET n = n - 1 WHERE state = OLD.state; END;
+    CREATE TRIGGER entry_moved AFTER UPDATE OF state ON entries WHEN OLD.state <> NEW.state BEGIN
+        UPDATE totals SET n = n - 1 WHERE state = OLD.state;
+        UPDATE totals SET n = n + 1 WHERE state = NEW.state; END;
+    PRAGMA user_version = 1;
+"];
+
+/// Earlier ones can lose pages of a write-ahead log that is reset while another connection reads (sqlite.org/wal.html).
+const OLDEST_LIBRARY: [u32; 3] = [3, 51, 3];
+
+pub(super) async fn check_library(connection: &mut SqliteConnection) -> Result<Result<(), JournalError>, sqlx::Error> {
+    let found: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await?;
+    let parts: Vec<u32> = found.split('.').filter_map(|part| part.parse().ok()).collect();
+    if parts.as_slice() >= OLDEST_LIBRARY.as_slice() { Ok(Ok(())) } else { Ok(Err(JournalError::OldLibrary { found })) }
+}
+
+pub(super) async fn check_file(connection: &mut SqliteConnection, path: &Path) -> Result<(), JournalError> {
+    let said: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+        .fetch_one(connection)
+        .await
+        .map_err(|error| opening(path, &error))?;
+    if said == "ok" {
+        return Ok(());
+    }
+    Err(JournalError::Damaged { path: path.to_owned(), detail: said })
+}
+
+pub(super) async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), JournalError> {
+    let failed = |error| opening(path, &error);
+    let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(failed)?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let Some(from) = usize::try_from(found).ok().filter(|_| found <= known) else {
+        return Err(JournalError::Newer { path: path.to_owned(), found, known });
+    };
+    for script in MIGRATIONS.iter().skip(from) {
+        let mut transaction = connection.begin().await.map_err(failed)?;
+        sqlx::raw_sql(*script).execute(&mut *transaction).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+    }
+    Ok(())
+}

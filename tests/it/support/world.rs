@@ -1,0 +1,156 @@
+//! A bridge between a pretend Asterisk and a pretend Salesforce, each on a real socket.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ctibridge::bridge::{self, Bridge};
+use ctibridge::calls::record::Extension;
+use ctibridge::settings::Settings;
+use ctibridge::sim::pbx::{self, Asterisk};
+use ctibridge::sim::{Options, Salesforce, Seed};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use super::sse::Screen;
+
+/// A free port of this machine.
+pub const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+/// What nothing on loopback takes unless something is wrong, on a busy machine.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// A row of the pretend org.
+pub type Record = Map<String, Value>;
+
+pub struct World {
+    pub salesforce: Salesforce,
+    pub asterisk: Asterisk,
+    pub bridge: Bridge,
+    pub screens: Vec<(String, Screen)>,
+    pub dir: TempDir,
+}
+
+impl World {
+    /// With the users 101 to 103 and what `people` adds to the org.
+    pub async fn new(people: Value) -> Self {
+        Self::with(people, |_| {}).await
+    }
+
+    /// As `new`, with the settings changed.
+    pub async fn with(people: Value, change: impl FnOnce(&mut bridge::Config)) -> Self {
+        let salesforce = Salesforce::start(Options { seed: seed(people), ..Options::default() }).await.unwrap();
+        let asterisk = Asterisk::start(LOOPBACK, pbx::Options::default()).await.unwrap();
+        let dir = TempDir::new().unwrap();
+        let mut config = config(&settings(&salesforce, &asterisk.url(), dir.path()));
+        change(&mut config);
+        let bridge = Bridge::start(config).await.unwrap();
+        Self { salesforce, asterisk, screens: screens(&bridge), bridge, dir }
+    }
+
+    pub fn base(&self) -> String {
+        format!("http://{}", self.bridge.address())
+    }
+
+    pub fn tasks(&self) -> Vec<Record> {
+        self.salesforce.rows("Task")
+    }
+
+    /// Waits until no call is open and none waits to be sent.
+    pub async fn settled(&self) {
+        wait("all calls to be logged", || {
+            let counts = self.bridge.journal().counts();
+            counts.open == 0 && counts.waiting == 0
+        })
+        .await;
+        self.bridge.journal().flush().await;
+    }
+}
+
+/// Waits for something that must come.
+pub async fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + SOON;
+    while !holds() {
+        assert!(Instant::now() < until, "waited too long for {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The settings file of a bridge between these two.
+pub fn settings(salesforce: &Salesforce, asterisk: &str, state_dir: &Path) -> String {
+    let login = salesforce.credentials();
+    format!(
+        r#"
+[bridge]
+name = "hq"
+default_region = "DE"
+outside_prefix = "9"
+state_dir = {state_dir:?}
+[http]
+listen = "127.0.0.1:0"
+[salesforce]
+endpoint = "{url}"
+client_id = "{id}"
+client_secret = "{secret}"
+[log]
+batch_window = "50ms"
+[[feed]]
+name = "pbx1"
+kind = "asterisk-ari"
+url = "{asterisk}"
+username = "ctibridge"
+password = "secret"
+trunks = ["PJSIP/trunk", "PJSIP/trunk-berlin"]
+[[agent]]
+extension = "101"
+name = "Anna Agent"
+devices = ["PJSIP/101", "PJSIP/101-web"]
+[[agent]]
+extension = "102"
+[[agent]]
+extension = "103"
+"#,
+        url = salesforce.url(),
+        id = login.client_id,
+        secret = login.client_secret,
+    )
+}
+
+pub fn config(settings: &str) -> bridge::Config {
+    let (settings, _) = Settings::from_toml(settings).unwrap();
+    ctibridge::cli::bridge_config(&settings).unwrap()
+}
+
+/// The users of the three agents, and these records.
+pub fn seed(people: Value) -> Seed {
+    let mut seed = json!({ "User": [user("101", "Anna"), user("102", "Ben"), user("103", "Cleo")] });
+    let objects = seed.as_object_mut().unwrap();
+    for (object, rows) in people.as_object().into_iter().flatten() {
+        objects.insert(object.clone(), rows.clone());
+    }
+    Seed::from_value(seed).unwrap()
+}
+
+fn user(extension: &str, name: &str) -> Value {
+    json!({
+        "Username": format!("{}@acme.example", name.to_lowercase()),
+        "LastName": name, "Email": format!("{name}@acme.example"), "Extension": extension,
+        "TimeZoneSidKey": "Europe/Berlin", "IsActive": true,
+    })
+}
+
+fn screens(bridge: &Bridge) -> Vec<(String, Screen)> {
+    let base = format!("http://{}", bridge.address());
+    ["101", "102", "103"]
+        .into_iter()
+        .map(|extension| {
+            let token = bridge.agents().make_token(&Extension(extension.into())).unwrap();
+            (extension.to_owned(), Screen::open(&base, extension, token.expose()))
+        })
+        .collect()
+}
+
+/// A client of the bridge's HTTP.
+pub fn http() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
