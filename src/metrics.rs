@@ -221,19 +221,16 @@ mod tests {
     fn clones_count_into_the_same_and_all_is_rendered() {
         let metrics = Metrics::default();
         let other = metrics.clone();
-        other.frame("pbx1", Frame::Known);
-        other.frame("pbx1", Frame::Bad);
+        other.frames("pbx1", Frame::Known, 9);
+        other.frames("pbx1", Frame::Bad, 1);
         metrics.feed("pbx1", FeedState::Up);
         metrics.calls_open(3);
         metrics.call_ended("Missed");
         metrics.pop_sent(Duration::from_millis(7));
         metrics.pop_withdrawn();
         metrics.lookup("live", Duration::from_millis(120));
-        metrics.tasks_written(5);
-        metrics.journal(2, 1);
-        metrics.api_request();
-        metrics.api_used(0.25);
-        metrics.http_request("/api/v1/lookup", 200);
+        metrics.journal(2, 1, 5);
+        metrics.api_used(250, 1000);
         let text = metrics.render();
         for line in [
             "ctibridge_feed_frames_total{feed=\"pbx1\",kind=\"bad\"} 1",
@@ -243,12 +240,11 @@ mod tests {
             "ctibridge_pop_latency_seconds_bucket{le=\"0.01\"} 1",
             "ctibridge_pops_withdrawn_total 1",
             "ctibridge_lookup_seconds_count{source=\"live\"} 1",
-            "ctibridge_tasks_written_total 5",
+            "ctibridge_tasks_done 5",
             "ctibridge_tasks_waiting 2",
             "ctibridge_tasks_parked 1",
-            "ctibridge_salesforce_api_requests_total 1",
-            "ctibridge_salesforce_api_used_ratio 0.25",
-            "ctibridge_http_requests_total{route=\"/api/v1/lookup\",status=\"200\"} 1",
+            "ctibridge_salesforce_api_used 250",
+            "ctibridge_salesforce_api_allowed 1000",
             "# EOF",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
