@@ -221,7 +221,7 @@ mod tests {
     fn clones_count_into_the_same_and_all_is_rendered() {
         let metrics = Metrics::default();
         let other = metrics.clone();
-        other.frames("pbx1", Frame::Known, 7);
+        other.frames("pbx1", Frame::Known, 9);
         other.frames("pbx1", Frame::Bad, 1);
         metrics.feed("pbx1", FeedState::Up);
         metrics.calls_open(3);
@@ -230,7 +230,7 @@ mod tests {
         metrics.pop_withdrawn();
         metrics.lookup("live", Duration::from_millis(120));
         metrics.journal(2, 1, 5);
-        metrics.api_used(25, 100);
+        metrics.api_used(250, 1000);
         let text = metrics.render();
         for line in [
             "ctibridge_feed_frames_total{feed=\"pbx1\",kind=\"bad\"} 1",
@@ -243,8 +243,8 @@ mod tests {
             "ctibridge_tasks_done 5",
             "ctibridge_tasks_waiting 2",
             "ctibridge_tasks_parked 1",
-            "ctibridge_salesforce_api_used 25",
-            "ctibridge_salesforce_api_allowed 100",
+            "ctibridge_salesforce_api_used 250",
+            "ctibridge_salesforce_api_allowed 1000",
             "# EOF",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

@@ -152,12 +152,17 @@ fn hash_of(path: &Path, extension: &str) -> String {
 
 #[test]
 fn a_token_is_refused_where_it_would_not_count() {
-    let (_folder, file) = site(&format!("[[agent]]\nextension = \"101\"\ntoken_sha256 = \"{}\"", "0".repeat(64)));
-    let output = run(&["agent-token", "101", "--config", &file]);
+    let (folder, file) = site("[agents]\nmatch_user_extension = false");
+    for extension in ["101", "10 1", ""] {
+        let output = run(&["agent-token", extension, "--config", &file]);
+        assert_eq!(code(&output), 1, "{extension}");
+    }
+    fs::write(folder.path().join("agent-tokens.json"), "{").unwrap();
+    let variable = ("CTIBRIDGE__AGENTS__MATCH_USER_EXTENSION", "true");
+    let args = ["agent-token", "101", "--config", &file];
+    let output = command(&args).env(variable.0, variable.1).output().unwrap();
     assert_eq!(code(&output), 1);
-    assert!(err(&output).contains("token_sha256 in the settings"), "{}", err(&output));
-    let output = run(&["agent-token", "10 1", "--config", &file]);
-    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("damaged"), "{}", err(&output));
 }
 
 #[test]
@@ -214,10 +219,10 @@ fn a_running_daemon_is_asked_with_the_admin_token() {
     assert!(asked.starts_with("POST /api/v1/agents/101/token "), "{asked}");
     assert_eq!(out(&output), "fresh\n");
 
-    let (output, asked) =
-        ask("200 OK", r#"[{"id":7,"state":"parked","reason":"no"}]"#, &["journal", "list", "--state", "parked"]);
-    assert!(asked.starts_with("GET /api/v1/journal?state=parked&limit=100 "), "{asked}");
-    assert_eq!(out(&output), "ID  STATE   REASON\n7   parked  no\n");
+    let entries = r#"{"entries":[{"id":"7","state":"parked","call":"hq-1","reason":"no"},{"id":"8","state":"done"}]}"#;
+    let (output, asked) = ask("200 OK", entries, &["journal", "list"]);
+    assert!(asked.starts_with("GET /api/v1/journal "), "{asked}");
+    assert_eq!(out(&output), "ID  STATE   CALL  REASON\n7   parked  hq-1  no\n");
 
     let (_, asked) = ask("204 No Content", "", &["journal", "drop", "../7"]);
     assert!(asked.starts_with("DELETE /api/v1/journal/..%2F7 "), "{asked}");

@@ -327,7 +327,7 @@ fn each_mistake_is_told_where_it_is() {
         ),
         (
             "[http]\ntrusted_proxies = ['10.0.0.0/33']".into(),
-            "ctibridge.toml:2: http.trusted_proxies: \"10.0.0.0/33\" is no address; expected addresses or networks, such as \"10.0.0.0/8\"",
+            "ctibridge.toml:2: http.trusted_proxies: `10.0.0.0/33` is no address; expected one such as 10.0.0.7, 10.0.0.0/8 or fd00::/8",
         ),
         (
             "[salesforce]\nclient_id = 'a'\napi_key = 'b'".into(),
@@ -368,6 +368,14 @@ fn each_mistake_is_told_where_it_is() {
         (
             "[log]\nsubject = '{{ caller'".into(),
             "ctibridge.toml:2: log.subject: is no template: unexpected end of input, expected end of variable block; expected a template such as \"{{ direction }} call\"",
+        ),
+        (
+            "[salesforce]\nendpoint = 'https://acme.my.salesforce-setup.com'".into(),
+            "ctibridge.toml:2: salesforce.endpoint: names the host of the set-up pages; expected My Domain, such as \"https://acme.my.salesforce.com\"",
+        ),
+        (
+            "[log]\nsubject = '{{ coller }}'".into(),
+            "ctibridge.toml:2: log.subject: `coller` is not known; there are call, direction, caller, number, name, account, dialed, queue, extension, agent, disposition, duration, started; expected a template such as \"{{ direction }} call\"",
         ),
         (
             "[log.fields]\n'Queue c' = ''".into(),
@@ -465,7 +473,6 @@ fn what_is_not_built_is_accepted_and_warned_of() {
         [http]
         tls_certificate = "cert.pem"
         tls_key = "key.pem"
-        trusted_proxies = ["10.0.0.1"]
         [directory]
         mode = "index"
         refresh = "90s"
@@ -489,7 +496,6 @@ fn what_is_not_built_is_accepted_and_warned_of() {
     let warnings = site.warnings().join("\n");
     for key in [
         "http.tls_certificate",
-        "http.trusted_proxies",
         "directory.mode",
         "directory.refresh",
         "directory.live_search",

@@ -1,12 +1,22 @@
 //! `ctibridge agent-token`: a token for an agent, printed once.
 
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
 use anyhow::{Context as _, bail};
 use serde_json::Value as Json;
 
 use super::daemon::{Daemon, DaemonError};
-use super::token_store::TokenStore;
 use super::{Context, output};
+use crate::calls::record::Extension;
+use crate::pops::AgentStore;
+use crate::secret::Secret;
 use crate::settings::Settings;
+
+const TOKENS: &str = "agent-tokens.json";
+/// Held while the tokens are changed, so that two of these commands do not undo each other's.
+const LOCK: &str = "agent-tokens.lock";
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -16,8 +26,9 @@ pub struct Args {
 
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let extension = &args.extension;
-    if extension.is_empty() || !extension.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
-        bail!("an extension is made of letters, digits, - and _");
+    let fits = extension.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if !fits || !(1..=20).contains(&extension.len()) {
+        bail!("an extension is 1 to 20 letters, digits, - and _");
     }
     let settings = context.settings()?;
     let token = match by_daemon(&settings, extension).await {
@@ -26,30 +37,57 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         Err(DaemonError::Other(error)) => return Err(error),
     };
     output::complain(&format!("the token of agent {extension}; it is not shown again:"));
-    output::print(&token)?;
+    output::print(token.expose())?;
     Ok(())
 }
 
-async fn by_daemon(settings: &Settings, extension: &str) -> Result<String, DaemonError> {
-    // A port that nobody can know is nobody's.
+async fn by_daemon(settings: &Settings, extension: &str) -> Result<Secret, DaemonError> {
     let daemon = Daemon::new(settings)?;
     let answer = daemon.post(&["agents", extension, "token"]).await?;
     let token = answer.get("token").and_then(Json::as_str);
-    Ok(token.context("the daemon answered without a token; is it ctibridge?")?.to_owned())
+    let token = token.context("the daemon answered without a token; is it ctibridge?")?;
+    Ok(Secret::new(token))
 }
 
 /// No daemon runs: the store is written here, and the daemon reads it when it starts.
-fn by_hand(settings: &Settings, extension: &str) -> anyhow::Result<String> {
-    let agent = settings.agent_list.iter().find(|agent| agent.extension == extension);
-    match agent {
-        Some(agent) if !agent.token_sha256.is_empty() => {
-            bail!(
-                "agent {extension} has token_sha256 in the settings, which wins over the store; remove it there first"
-            )
-        }
-        None if !settings.agents.match_user_extension => {
-            bail!("no agent has the extension {extension}; add an [[agent]] to the settings")
-        }
-        Some(_) | None => TokenStore::in_folder(settings.bridge.state_dir()).renew(extension),
+fn by_hand(settings: &Settings, extension: &str) -> anyhow::Result<Secret> {
+    let mut agents = settings.agent_list.iter();
+    let known = agents.any(|agent| agent.extension == extension);
+    if !known && !settings.agents.match_user_extension {
+        bail!("no agent has the extension {extension}; add an [[agent]] to the settings");
     }
+    let folder = settings.bridge.state_dir();
+    if !folder.is_dir() {
+        bail!("the state folder {} is not there; start ctibridge once, or make it", folder.display());
+    }
+    let _locked = lock(folder)?;
+    let store = AgentStore::open(folder, &settings.agent_list)?;
+    let token = store
+        .make_token(&Extension(extension.to_owned()))
+        .context("the token cannot be kept; run this as root or as the daemon's user")?;
+    give_to_owner(&File::open(folder.join(TOKENS))?, folder)?;
+    Ok(token)
+}
+
+/// Held until it is dropped.
+fn lock(folder: &Path) -> anyhow::Result<File> {
+    let path = folder.join(LOCK);
+    let lock =
+        OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&path).with_context(|| {
+            let path = path.display();
+            format!("cannot write {path}; run this as root or as the daemon's user")
+        })?;
+    lock.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    give_to_owner(&lock, folder)?;
+    Ok(lock)
+}
+
+/// Root may run this for a daemon that is not root: the file becomes the folder's owner's.
+fn give_to_owner(file: &File, folder: &Path) -> anyhow::Result<()> {
+    let (owner, own) = (std::fs::metadata(folder)?, file.metadata()?);
+    if (owner.uid(), owner.gid()) != (own.uid(), own.gid()) {
+        std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))
+            .with_context(|| format!("cannot give it to the owner of {}", folder.display()))?;
+    }
+    Ok(())
 }

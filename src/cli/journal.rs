@@ -6,9 +6,9 @@ use super::daemon::Daemon;
 use super::table::{sheet, table};
 use super::{Context, output};
 
-const COLUMNS: [&str; 9] = ["id", "state", "key", "call", "started", "tries", "attempts", "next_try", "reason"];
-/// More than any journal holds.
-const ALL: &str = "1000000";
+const COLUMNS: [&str; 8] = ["id", "state", "call", "since", "tries", "due", "task", "reason"];
+/// What `list` shows where no state is named: what a person may have to do something about.
+const NOT_LOGGED: [&str; 3] = ["waiting", "on-the-wire", "parked"];
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -20,13 +20,13 @@ pub struct Args {
 enum What {
     /// What waits and what is parked
     List {
-        /// Only these: waiting, sending, parked or done
+        /// Only these [default: all but open and done]
         #[arg(long)]
-        state: Option<String>,
+        state: Option<State>,
         /// At most so many
         #[arg(long, default_value = "100")]
-        limit: u32,
-        /// The daemon's answer as JSON
+        limit: usize,
+        /// As JSON
         #[arg(long)]
         json: bool,
     },
@@ -51,10 +51,37 @@ enum What {
     Export,
 }
 
+/// How an entry stands.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum State {
+    /// The call is not over
+    Open,
+    /// To be sent
+    Waiting,
+    /// Sent, without an answer yet
+    OnTheWire,
+    /// Logged
+    Done,
+    /// Refused for good
+    Parked,
+}
+
+impl State {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Waiting => "waiting",
+            Self::OnTheWire => "on-the-wire",
+            Self::Done => "done",
+            Self::Parked => "parked",
+        }
+    }
+}
+
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let daemon = Daemon::new(&context.settings()?)?;
     match &args.what {
-        What::List { state, limit, json } => list(&daemon, state.as_deref(), &limit.to_string(), *json).await,
+        What::List { state, limit, json } => list(&daemon, *state, *limit, *json).await,
         What::Show { id, json } => show(&daemon, id, *json).await,
         What::Retry { ids } => {
             for id in ids {
@@ -74,15 +101,19 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     }
 }
 
-async fn list(daemon: &Daemon, state: Option<&str>, limit: &str, json: bool) -> anyhow::Result<()> {
-    let query: Vec<_> = state.map(|state| ("state", state)).into_iter().chain([("limit", limit)]).collect();
-    let answer = daemon.get(&["journal"], &query).await?;
+async fn list(daemon: &Daemon, state: Option<State>, limit: usize, json: bool) -> anyhow::Result<()> {
+    let answer = daemon.get(&["journal"], &[]).await?;
+    let wanted = |entry: &&Json| {
+        let is = entry.get("state").and_then(Json::as_str).unwrap_or_default();
+        state.map_or_else(|| NOT_LOGGED.contains(&is), |state| state.name() == is)
+    };
+    let rows: Vec<Json> = entries(&answer).iter().filter(wanted).take(limit).cloned().collect();
     if json {
-        return Ok(output::print_json(&answer)?);
-    }
-    match entries(&answer) {
-        [] => output::print("nothing waits and nothing is parked")?,
-        rows => output::print(&table(&COLUMNS, rows))?,
+        output::print_json(&Json::Array(rows))?;
+    } else if rows.is_empty() {
+        output::print("no such entry")?;
+    } else {
+        output::print(&table(&COLUMNS, &rows))?;
     }
     Ok(())
 }
@@ -98,7 +129,7 @@ async fn show(daemon: &Daemon, id: &str, json: bool) -> anyhow::Result<()> {
 }
 
 async fn export(daemon: &Daemon) -> anyhow::Result<()> {
-    let answer = daemon.get(&["journal"], &[("limit", ALL)]).await?;
+    let answer = daemon.get(&["journal"], &[]).await?;
     for entry in entries(&answer) {
         output::print_json_line(entry)?;
     }

@@ -17,7 +17,6 @@ mod replay;
 mod run;
 mod sandbox;
 mod table;
-mod token_store;
 
 pub use assemble::bridge_config;
 

@@ -24,7 +24,12 @@ pub use environment::Environment;
 pub use place::{Place, Problem, Problems, Warning};
 pub use schema::json_schema;
 
-use crate::{directory, feeds, http, journal, pops, salesforce};
+use crate::directory;
+use crate::feeds;
+use crate::http;
+use crate::journal;
+use crate::pops;
+use crate::salesforce;
 
 /// Every key with its default and a line on it: the lowest layer, and what `config reference` prints.
 pub const REFERENCE: &str = include_str!("../../config/ctibridge.toml");

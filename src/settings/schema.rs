@@ -8,7 +8,12 @@ use serde_json::{Map, Value as Json, json};
 use super::planned::PlannedFeed;
 use super::shape::{Key, Shape, TableShape};
 use super::{Bridge, node};
-use crate::{directory, feeds, http, journal, pops, salesforce};
+use crate::directory;
+use crate::feeds;
+use crate::http;
+use crate::journal;
+use crate::pops;
+use crate::salesforce;
 
 /// Other names of keys, as the settings of 1stream call them: section, other name, key.
 pub(super) const ALIASES: [(&str, &str, &str); 6] = [

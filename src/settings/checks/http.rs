@@ -1,11 +1,9 @@
 //! Checks the section `[http]`.
 
-use std::net::IpAddr;
-
 use reqwest::Url;
 
 use super::rules::{is_loopback, is_loopback_host};
-use crate::http::Config;
+use crate::http::{Config, Proxies};
 use crate::settings::findings::Findings;
 
 pub(super) fn check(http: &Config, findings: &mut Findings) {
@@ -14,7 +12,7 @@ pub(super) fn check(http: &Config, findings: &mut Findings) {
     match (http.tls_certificate.is_empty(), http.tls_key.is_empty()) {
         (true, true) => {}
         (false, false) => {
-            findings.warning("http.tls_certificate", "not built yet: HTTP is served without TLS; put a proxy in front")
+            findings.warning("http.tls_certificate", "not built yet: HTTP is served without TLS; put a proxy in front");
         }
         (true, false) => findings.problem("http.tls_certificate", "is not set though tls_key is", "both or none"),
         (false, true) => findings.problem("http.tls_key", "is not set though tls_certificate is", "both or none"),
@@ -22,12 +20,10 @@ pub(super) fn check(http: &Config, findings: &mut Findings) {
     if !http.admin_token.is_empty() && http.admin_token.expose().len() < 16 {
         findings.warning("http.admin_token", "is shorter than 16 characters and may be guessed");
     }
-    for proxy in http.trusted_proxies.iter().filter(|proxy| !is_network(proxy)) {
-        let what = format!("{proxy:?} is no address");
-        findings.problem("http.trusted_proxies", what, "addresses or networks, such as \"10.0.0.0/8\"");
-    }
-    if !http.trusted_proxies.is_empty() {
-        findings.warning("http.trusted_proxies", "not built yet: forwarding headers are not read");
+    if let Err(error) = Proxies::parse(&http.trusted_proxies) {
+        let message = error.to_string();
+        let (what, expected) = message.split_once("; expected ").unwrap_or((&message, "addresses"));
+        findings.problem("http.trusted_proxies", what, expected);
     }
 }
 
@@ -64,13 +60,4 @@ fn public_url(http: &Config, findings: &mut Findings) {
         }
         Some(_) => {}
     }
-}
-
-fn is_network(text: &str) -> bool {
-    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-    let Ok(address) = address.parse::<IpAddr>() else {
-        return false;
-    };
-    let most: u8 = if address.is_ipv4() { 32 } else { 128 };
-    bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= most))
 }

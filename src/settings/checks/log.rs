@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::rules::{duration, is_api_name};
-use crate::journal::Config;
+use crate::journal::{Config, Templates};
 use crate::settings::findings::Findings;
+
+const TEMPLATE: &str = "a template such as \"{{ direction }} call\"";
 
 pub(super) fn check(log: &Config, findings: &mut Findings) {
     if !log.external_id_field.is_empty() && !is_api_name(&log.external_id_field) {
@@ -24,12 +26,23 @@ pub(super) fn check(log: &Config, findings: &mut Findings) {
         }
         template(&key, text, findings);
     }
+    known_to_the_journal(log, findings);
 }
 
-/// The template must be well-formed; that its variables are known is for the journal to say, which fills it in.
+/// The template must be well-formed; each is read alone, so that all that are wrong are told.
 fn template(key: &str, text: &str, findings: &mut Findings) {
     if let Err(error) = minijinja::Environment::new().template_from_str(text) {
         let what = format!("is no template: {}", error.detail().unwrap_or("it cannot be read"));
-        findings.problem(key, what, "a template such as \"{{ direction }} call\"");
+        findings.problem(key, what, TEMPLATE);
+    }
+}
+
+/// What the journal has to say of the variables and the fields.
+fn known_to_the_journal(log: &Config, findings: &mut Findings) {
+    let Err(error) = Templates::new(log) else {
+        return;
+    };
+    if !findings.is_wrong(&error.key) {
+        findings.problem(&error.key, error.what, TEMPLATE);
     }
 }

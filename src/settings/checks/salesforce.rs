@@ -1,7 +1,7 @@
 //! Checks the section `[salesforce]`.
 
 use super::rules::Address;
-use crate::salesforce::{Config, FlowName};
+use crate::salesforce::{Config, ConfigError, FlowName};
 use crate::settings::findings::Findings;
 
 pub(super) fn check(salesforce: &Config, findings: &mut Findings) {
@@ -13,30 +13,16 @@ pub(super) fn check(salesforce: &Config, findings: &mut Findings) {
     ] {
         address(key, text, salesforce.insecure, findings);
     }
+    setup_host(salesforce, findings);
     endpoint_is_bare(salesforce, findings);
     details_link(salesforce, findings);
     api_version(&salesforce.api_version, findings);
-    match flow(salesforce) {
+    match salesforce.chosen_flow() {
         FlowName::JwtBearer => not_built("jwt-bearer", findings),
         FlowName::AuthorizationCode => not_built("authorization-code", findings),
         FlowName::Password => password(salesforce, findings),
         FlowName::ClientCredentials | FlowName::Unset => client_credentials(salesforce, findings),
     }
-}
-
-/// The flow, where none is named, by what is set.
-fn flow(salesforce: &Config) -> FlowName {
-    let with_password = !salesforce.username.is_empty() && !salesforce.password.is_empty();
-    if salesforce.flow != FlowName::Unset {
-        return salesforce.flow;
-    }
-    if !salesforce.private_key_file.is_empty() {
-        return FlowName::JwtBearer;
-    }
-    if with_password {
-        return FlowName::Password;
-    }
-    FlowName::ClientCredentials
 }
 
 fn not_built(flow: &str, findings: &mut Findings) {
@@ -80,6 +66,20 @@ fn address(key: &str, text: &str, insecure: bool, findings: &mut Findings) {
     }
     let address = Address { key, text, schemes: ["https", "http"], insecure, section: "[salesforce]" };
     address.check(findings);
+}
+
+/// The host of the set-up pages is an easy mistake for My Domain.
+fn setup_host(salesforce: &Config, findings: &mut Findings) {
+    for problem in salesforce.problems() {
+        if let ConfigError::SetupHost { key } = problem {
+            let what = "names the host of the set-up pages";
+            findings.problem(
+                &format!("salesforce.{key}"),
+                what,
+                "My Domain, such as \"https://acme.my.salesforce.com\"",
+            );
+        }
+    }
 }
 
 fn endpoint_is_bare(salesforce: &Config, findings: &mut Findings) {
