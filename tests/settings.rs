@@ -262,6 +262,7 @@ fn state_dir_is_systemds_unless_it_is_said() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn each_mistake_is_told_where_it_is() {
     let fine = format!("{FEED}{ORG}");
     let org = "[salesforce]\nendpoint = \"https://acme.my.salesforce.com\"\nclient_id = \"k\"\nclient_secret = \"s\"\n";

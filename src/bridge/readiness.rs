@@ -1,13 +1,13 @@
 //! How the parts are, in one look: for `/readyz` and the metrics.
 
 use super::handles::Parts;
-use crate::feeds::{FeedStatus, State};
+use crate::feeds::{FeedStatus, State, StatusHandle};
 use crate::http::{DirectoryState, FeedPhase, FeedState, JournalState, Readiness, SalesforceState};
 use crate::journal::SenderState;
 use crate::salesforce;
 
 pub fn readiness(parts: &Parts) -> Readiness {
-    let feeds: Vec<FeedStatus> = parts.statuses.iter().map(|status| status.get()).collect();
+    let feeds: Vec<FeedStatus> = parts.statuses.iter().map(StatusHandle::get).collect();
     let (health, sender) = (parts.client.health(), parts.journal.sender_health());
     let (counts, writable) = (parts.journal.counts(), parts.journal.writable());
     let salesforce_is_down = health.state == salesforce::State::Down || sender.state == SenderState::Down;

@@ -125,6 +125,7 @@ impl EntryState {
     }
 
     /// To be sent as soon as there is company.
+    #[must_use]
     pub fn due() -> Self {
         Self::Waiting { not_before: None, reason: None }
     }

@@ -186,16 +186,19 @@ impl Journal {
     }
 
     /// As of the last commit.
+    #[must_use]
     pub fn counts(&self) -> Counts {
         *self.seen.counts.borrow()
     }
 
     /// False while the disk is full or can no longer be trusted.
+    #[must_use]
     pub fn writable(&self) -> bool {
         self.seen.writable.load(Ordering::Relaxed)
     }
 
     /// How the way into Salesforce is.
+    #[must_use]
     pub fn sender_health(&self) -> SenderHealth {
         self.sender.borrow().clone()
     }

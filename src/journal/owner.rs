@@ -40,6 +40,7 @@ impl Owners {
     /// Puts the settings and the org's users together. Users that are not active own nothing.
     ///
     /// `fallback` is a username or an id, of a queue perhaps; empty, or not to be found: `login`.
+    #[must_use]
     pub fn new(
         users: &[User],
         agents: &[AgentUser],
@@ -70,6 +71,7 @@ impl Owners {
     }
 
     /// The owner of a call, or of one agent's part of it.
+    #[must_use]
     pub fn of(&self, record: &CallRecord, agent: Option<&Extension>) -> Option<&Owner> {
         agent
             .or_else(|| responsible(record))

@@ -15,6 +15,7 @@ pub enum Filter {
 
 impl Filter {
     /// By the word that an operator types.
+    #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         Some(match word {
             "pending" => Self::Pending,

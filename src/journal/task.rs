@@ -62,6 +62,7 @@ impl<'a> From<&'a Entry> for Part<'a> {
 /// The Tasks of a call: the key of each and whose part of the call it is.
 ///
 /// With a Task for each agent, a call that nobody talked on is still one Task, under the call's own key.
+#[must_use]
 pub fn keys(record: &CallRecord, per: Per) -> Vec<(String, Option<Extension>)> {
     let call = record.call.key.as_str();
     let talkers = talkers(record);
@@ -83,6 +84,7 @@ fn safe(extension: &Extension) -> String {
 }
 
 /// The row of a Task that is not there yet; with `external_id_field` one that may be.
+#[must_use]
 pub fn row(part: &Part, owners: &Owners, settings: &TaskSettings) -> Row {
     let task = Task::new(part, owners, settings);
     let mut fields = task.fields();
@@ -98,6 +100,7 @@ pub fn row(part: &Part, owners: &Owners, settings: &TaskSettings) -> Row {
 }
 
 /// What agents added since the Task was written, and nothing else: people may have changed the rest in Salesforce.
+#[must_use]
 pub fn update(id: &RecordId, part: &Part, owners: &Owners, settings: &TaskSettings) -> Row {
     let task = Task::new(part, owners, settings);
     let mut fields = BTreeMap::new();

@@ -1,6 +1,7 @@
 //! The recorded calls through the mapper and the tracker alone: what comes out is what happened.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,7 @@ fn play(path: &Path) -> Played {
             if index > 0 {
                 steps.extend(tracker.handle("pbx1", FeedMessage::Lost("cut".into()), now));
             }
-            let list = |name: &str| begins.map(|it| it[name].clone()).unwrap_or(Value::Array(Vec::new()));
+            let list = |name: &str| begins.map_or(Value::Array(Vec::new()), |it| it[name].clone());
             let channels: Vec<Channel> = serde_json::from_value(list("channels")).unwrap();
             let bridges: Vec<Bridge> = serde_json::from_value(list("bridges")).unwrap();
             let known = map.snapshot(&channels, &bridges);
@@ -103,7 +104,7 @@ fn faults(path: &Path) -> Vec<String> {
         let fits = |record: &&CallRecord| {
             record.call.direction.as_str() == row.direction
                 && record.call.party.number.e164() == row.party.as_deref()
-                && (record.call.started.as_millisecond() as f64 / 1000.0 - row.start).abs() < 0.4
+                && (truth::stamp(record.call.started) - row.start).abs() < 0.4
         };
         match left.iter().position(fits) {
             Some(index) => {
@@ -131,7 +132,7 @@ fn row_faults(row: &Row, record: &CallRecord, pops: &[(String, Option<String>)])
     };
     let disposition = record.disposition.as_str();
     must(row.dispositions.iter().any(|it| it == disposition), format!("{disposition}, not {:?}", row.dispositions));
-    let talk = record.duration_seconds() as f64;
+    let talk = f64::from(i32::try_from(record.duration_seconds()).unwrap());
     let slack = if row.end_estimated { 2.5 } else { 1.0 };
     must((talk - row.talk).abs() <= slack, format!("talk {talk} s, not {}", row.talk));
     must(record.end_estimated.is_some() == row.end_estimated, "its end is estimated, or not, wrongly".into());
@@ -153,7 +154,7 @@ fn check(folder: &str, expected: usize) {
     let mut wrong = String::new();
     for path in paths {
         for fault in faults(&path) {
-            wrong += &format!("{}: {fault}\n", path.file_stem().unwrap().to_string_lossy());
+            writeln!(wrong, "{}: {fault}", path.file_stem().unwrap().to_string_lossy()).unwrap();
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");

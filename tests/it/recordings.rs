@@ -71,7 +71,7 @@ async fn faults(path: &Path) -> Vec<String> {
     let rows = truth::rows(path);
     let people = people(&rows);
     let recording = Recording::load(path).unwrap();
-    let world = World::with(people.seed.clone(), |_| {}).await;
+    let world = World::new(&people.seed).await;
     recording.prepare(&world.asterisk);
     // What a killed PBX leaves open is estimated by the time that passes, so it must pass.
     let speed = if rows.iter().any(|row| row.end_estimated) { Speed::Times(1.0) } else { Speed::AsFast };
@@ -141,8 +141,8 @@ fn row_faults(row: &Row, task: &Record, users: &BTreeMap<String, String>) -> Vec
     };
     let disposition = task["CallDisposition"].as_str().unwrap();
     must(row.dispositions.iter().any(|it| it == disposition), format!("{disposition}, not {:?}", row.dispositions));
-    let talk = task["CallDurationInSeconds"].as_f64().unwrap();
-    must((talk - row.talk).abs() <= 1.0, format!("talk {talk} s, not {}", row.talk));
+    let seconds = task["CallDurationInSeconds"].as_f64().unwrap();
+    must((seconds - row.talk).abs() <= 1.0, format!("talk {seconds} s, not {}", row.talk));
     let owner = users.get(task["OwnerId"].as_str().unwrap());
     must(row.owner.is_none() || row.owner.as_ref() == owner, format!("owner {owner:?}, not {:?}", row.owner));
     let description = task["Description"].as_str().unwrap();

@@ -50,7 +50,7 @@ async fn until_asked(stage: &Stage) -> anyhow::Result<()> {
     let mut player = Player::new(stage.asterisk(), seed());
     let scenes = story::endless(&stage.callers(), seed());
     tokio::select! {
-        played = story::play(scenes, &mut player, |told| narrator::say("call", told)) => Ok(played?),
+        outcome = story::play(scenes, &mut player, |told| narrator::say("call", told)) => Ok(outcome?),
         asked = tokio::signal::ctrl_c() => asked.context("cannot listen for signals"),
     }
 }

@@ -1,5 +1,6 @@
 //! What the demo plays on: both pretend sides and a bridge between them, on loopback.
 
+use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,7 +72,8 @@ impl Stage {
         for agent in Self::agents() {
             let token = self.bridge.agents().make_token(&agent)?;
             let name = self.bridge.agents().name(&agent).unwrap_or_default();
-            text += &format!("  {name}, {agent}: http://{}/#token={}\n", self.bridge.address(), token.expose());
+            let address = self.bridge.address();
+            writeln!(text, "  {name}, {agent}: http://{address}/#token={}", token.expose())?;
         }
         Ok(text)
     }

@@ -92,8 +92,13 @@ fn disposition(outcome: &str, direction: &str) -> Vec<String> {
     vec![word.to_owned()]
 }
 
+/// In seconds since 1970.
+pub fn stamp(at: jiff::Timestamp) -> f64 {
+    at.duration_since(jiff::Timestamp::UNIX_EPOCH).as_secs_f64()
+}
+
 fn seconds(text: &Value) -> f64 {
-    text.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond() as f64 / 1000.0
+    stamp(text.as_str().unwrap().parse().unwrap())
 }
 
 /// Who talked longest; nobody: who dialled, or the only phone rung.

@@ -27,28 +27,25 @@ pub struct World {
     pub asterisk: Asterisk,
     pub bridge: Bridge,
     pub screens: Vec<(String, Screen)>,
-    pub dir: TempDir,
+    /// The bridge's state folder; goes when the world does.
+    _dir: TempDir,
 }
 
 impl World {
     /// With the users 101 to 103 and what `people` adds to the org.
-    pub async fn new(people: Value) -> Self {
+    pub async fn new(people: &Value) -> Self {
         Self::with(people, |_| {}).await
     }
 
     /// As `new`, with the settings changed.
-    pub async fn with(people: Value, change: impl FnOnce(&mut bridge::Config)) -> Self {
+    pub async fn with(people: &Value, change: impl FnOnce(&mut bridge::Config)) -> Self {
         let salesforce = Salesforce::start(Options { seed: seed(people), ..Options::default() }).await.unwrap();
         let asterisk = Asterisk::start(LOOPBACK, pbx::Options::default()).await.unwrap();
         let dir = TempDir::new().unwrap();
         let mut config = config(&settings(&salesforce, &asterisk.url(), dir.path()));
         change(&mut config);
         let bridge = Bridge::start(config).await.unwrap();
-        Self { salesforce, asterisk, screens: screens(&bridge), bridge, dir }
-    }
-
-    pub fn base(&self) -> String {
-        format!("http://{}", self.bridge.address())
+        Self { salesforce, asterisk, screens: screens(&bridge), bridge, _dir: dir }
     }
 
     pub fn tasks(&self) -> Vec<Record> {
@@ -84,7 +81,7 @@ pub fn settings(salesforce: &Salesforce, asterisk: &str, state_dir: &Path) -> St
 name = "hq"
 default_region = "DE"
 outside_prefix = "9"
-state_dir = {state_dir:?}
+state_dir = '{state_dir}'
 [http]
 listen = "127.0.0.1:0"
 [salesforce]
@@ -109,6 +106,7 @@ extension = "102"
 [[agent]]
 extension = "103"
 "#,
+        state_dir = state_dir.display(),
         url = salesforce.url(),
         id = login.client_id,
         secret = login.client_secret,
@@ -121,7 +119,7 @@ pub fn config(settings: &str) -> bridge::Config {
 }
 
 /// The users of the three agents, and these records.
-pub fn seed(people: Value) -> Seed {
+pub fn seed(people: &Value) -> Seed {
     let mut seed = json!({ "User": [user("101", "Anna"), user("102", "Ben"), user("103", "Cleo")] });
     let objects = seed.as_object_mut().unwrap();
     for (object, rows) in people.as_object().into_iter().flatten() {
