@@ -227,9 +227,9 @@ fn a_running_daemon_is_asked_with_the_admin_token() {
     assert!(asked.starts_with("POST /api/v1/agents/101/token "), "{asked}");
     assert_eq!(out(&output), "fresh\n");
 
-    let entries = r#"{"entries":[{"id":"7","state":"parked","call":"hq-1","reason":"no"},{"id":"8","state":"done"}]}"#;
+    let entries = r#"{"entries":[{"id":"7","state":"parked","call":"hq-1","reason":"no"}]}"#;
     let (output, asked) = ask("200 OK", entries, &["journal", "list"]);
-    assert!(asked.starts_with("GET /api/v1/journal "), "{asked}");
+    assert!(asked.starts_with("GET /api/v1/journal?state=pending&limit=100 "), "{asked}");
     assert_eq!(out(&output), "ID  STATE   CALL  REASON\n7   parked  hq-1  no\n");
 
     let (_, asked) = ask("204 No Content", "", &["journal", "drop", "../7"]);
