@@ -416,7 +416,7 @@ impl Switchboard {
             return;
         };
         let first = !call.is_answered();
-        let new_to_it = !call.has_talked(extension);
+        let new_to_it = call.first_words(leg);
         call.answer(at);
         call.agent(extension, |part| {
             part.rang |= was_called && rang;
