@@ -87,16 +87,17 @@ impl Call {
         call
     }
 
-    /// A call that an earlier run of the daemon left open.
+    /// A call that an earlier run of the daemon left open. Its agents have had their pops.
     pub fn restore(facts: OpenCall) -> Self {
+        let screens = facts.agents.iter().map(|part| (part.extension.clone(), Screen::Withdrawn)).collect();
         Self {
             facts,
+            screens,
             presentation: Presentation::Unknown,
             root: None,
             outside: Vec::new(),
             primary: None,
             in_queue: false,
-            screens: BTreeMap::new(),
             talking: BTreeMap::new(),
             have_talked: BTreeSet::new(),
             hangup: None,

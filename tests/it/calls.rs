@@ -254,7 +254,7 @@ fn whatever_a_pbx_says_each_call_ends_once_and_none_stays() {
         }
         steps.extend(tracker.handle("pbx1", FeedMessage::Lost("over".into()), now));
         steps.extend(tracker.handle("pbx1", FeedMessage::Up(Snapshot::Known(Known::default())), now));
-        steps.extend(tracker.handle_timeout(now + Duration::from_secs(60)));
+        steps.extend(tracker.handle_timeout(now + Duration::from_mins(1)));
         assert!(tracker.open_calls().is_empty(), "seed {seed}");
         let (mut kept, mut ended) = (BTreeSet::new(), BTreeSet::new());
         for step in steps {
