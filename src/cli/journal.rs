@@ -3,12 +3,14 @@
 use serde_json::Value as Json;
 
 use super::daemon::Daemon;
-use super::table::{sheet, table};
+use super::table::{sheet_from, table};
 use super::{Context, output};
 
-const COLUMNS: [&str; 8] = ["id", "state", "call", "since", "tries", "due", "task", "reason"];
-/// What `list` shows where no state is named: what a person may have to do something about.
-const NOT_LOGGED: [&str; 3] = ["waiting", "on-the-wire", "parked"];
+const COLUMNS: [&str; 8] = ["id", "state", "call", "agent", "started", "next_try", "task", "reason"];
+/// What `show` begins with.
+const FIRST: [&str; 6] = ["id", "state", "reason", "call", "agent", "started"];
+/// More than a journal holds.
+const ALL: &str = "4294967295";
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -20,60 +22,73 @@ pub struct Args {
 enum What {
     /// What waits and what is parked
     List {
-        /// Only these [default: all but open and done]
-        #[arg(long)]
-        state: Option<State>,
+        /// Which ones
+        #[arg(long, default_value = "pending")]
+        state: State,
         /// At most so many
         #[arg(long, default_value = "100")]
-        limit: usize,
+        limit: u32,
         /// As JSON
         #[arg(long)]
         json: bool,
     },
-    /// All that is known of one entry
+    /// One entry, why it is there, and what to do
     Show {
         id: String,
-        /// The daemon's answer as JSON
+        /// As JSON, with all details
         #[arg(long)]
         json: bool,
     },
     /// Sends parked entries again
     Retry {
-        #[arg(required = true)]
+        #[arg(required_unless_present = "all")]
         ids: Vec<String>,
+        /// All that are parked
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
     },
     /// Gives entries up: they will not be logged
     Drop {
         #[arg(required = true)]
         ids: Vec<String>,
     },
-    /// All entries, a JSON object per line
+    /// All entries, also those of the last seven days that are logged, a JSON object per line
     Export,
 }
 
 /// How an entry stands.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum State {
-    /// The call is not over
-    Open,
+    /// All that are not in Salesforce as they should be
+    Pending,
     /// To be sent
     Waiting,
     /// Sent, without an answer yet
-    OnTheWire,
-    /// Logged
-    Done,
-    /// Refused for good
+    Wire,
+    /// Refused by Salesforce; waits for you
     Parked,
+    /// Logged in the last seven days
+    Done,
+    All,
 }
 
 impl State {
     fn name(self) -> &'static str {
         match self {
-            Self::Open => "open",
+            Self::Pending => "pending",
             Self::Waiting => "waiting",
-            Self::OnTheWire => "on-the-wire",
-            Self::Done => "done",
+            Self::Wire => "wire",
             Self::Parked => "parked",
+            Self::Done => "done",
+            Self::All => "all",
+        }
+    }
+
+    /// What is said where there is none.
+    fn none(self) -> &'static str {
+        match self {
+            Self::Pending => "nothing waits and nothing is parked",
+            Self::Waiting | Self::Wire | Self::Parked | Self::Done | Self::All => "no such entry",
         }
     }
 }
@@ -83,13 +98,8 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     match &args.what {
         What::List { state, limit, json } => list(&daemon, *state, *limit, *json).await,
         What::Show { id, json } => show(&daemon, id, *json).await,
-        What::Retry { ids } => {
-            for id in ids {
-                daemon.post(&["journal", id, "retry"]).await?;
-                output::print(&format!("{id}: will be sent again"))?;
-            }
-            Ok(())
-        }
+        What::Retry { ids, all: false } => retry(&daemon, ids).await,
+        What::Retry { all: true, .. } => retry(&daemon, &parked(&daemon).await?).await,
         What::Drop { ids } => {
             for id in ids {
                 daemon.delete(&["journal", id]).await?;
@@ -101,19 +111,15 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     }
 }
 
-async fn list(daemon: &Daemon, state: Option<State>, limit: usize, json: bool) -> anyhow::Result<()> {
-    let answer = daemon.get(&["journal"], &[]).await?;
-    let wanted = |entry: &&Json| {
-        let is = entry.get("state").and_then(Json::as_str).unwrap_or_default();
-        state.map_or_else(|| NOT_LOGGED.contains(&is), |state| state.name() == is)
-    };
-    let rows: Vec<Json> = entries(&answer).iter().filter(wanted).take(limit).cloned().collect();
+async fn list(daemon: &Daemon, state: State, limit: u32, json: bool) -> anyhow::Result<()> {
+    let answer = daemon.get(&["journal"], &[("state", state.name()), ("limit", &limit.to_string())]).await?;
+    let rows = entries(&answer);
     if json {
-        output::print_json(&Json::Array(rows))?;
+        output::print_json(&Json::Array(rows.to_vec()))?;
     } else if rows.is_empty() {
-        output::print("no such entry")?;
+        output::print(state.none())?;
     } else {
-        output::print(&table(&COLUMNS, &rows))?;
+        output::print(&table(&COLUMNS, rows))?;
     }
     Ok(())
 }
@@ -123,13 +129,35 @@ async fn show(daemon: &Daemon, id: &str, json: bool) -> anyhow::Result<()> {
     if json {
         output::print_json(&entry)?;
     } else {
-        output::print(&sheet(&entry))?;
+        output::print(&sheet_from(&without_details(entry), &FIRST))?;
+    }
+    Ok(())
+}
+
+/// They are for programs.
+fn without_details(mut entry: Json) -> Json {
+    if let Some(keys) = entry.as_object_mut() {
+        keys.remove("details");
+    }
+    entry
+}
+
+async fn parked(daemon: &Daemon) -> anyhow::Result<Vec<String>> {
+    let answer = daemon.get(&["journal"], &[("state", State::Parked.name()), ("limit", ALL)]).await?;
+    let ids = entries(&answer).iter().filter_map(|entry| entry.get("id")?.as_str());
+    Ok(ids.map(str::to_owned).collect())
+}
+
+async fn retry(daemon: &Daemon, ids: &[String]) -> anyhow::Result<()> {
+    for id in ids {
+        daemon.post(&["journal", id, "retry"]).await?;
+        output::print(&format!("{id}: will be sent again"))?;
     }
     Ok(())
 }
 
 async fn export(daemon: &Daemon) -> anyhow::Result<()> {
-    let answer = daemon.get(&["journal"], &[]).await?;
+    let answer = daemon.get(&["journal"], &[("state", "all"), ("limit", ALL)]).await?;
     for entry in entries(&answer) {
         output::print_json_line(entry)?;
     }
