@@ -29,7 +29,7 @@ use crate::feeds::{self, StatusHandle};
 use crate::http::{self, NotAnAddress};
 use crate::journal::{AgentUser, Journal, JournalError, TemplateError, sender};
 use crate::lifecycle::{Deaths, Tasks};
-use crate::metrics::Metrics;
+use crate::metrics::{FeedState, Metrics};
 use crate::phone::PlanError;
 use crate::pops::{AgentStore, AgentsError, Hub, UnknownCaller};
 use crate::salesforce::{self, Client};
@@ -66,9 +66,9 @@ pub struct Config {
 /// Why the bridge cannot start. What is down but may come up is no such reason.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("http.listen: cannot listen on {address}: {error}")]
+    #[error("http.listen: cannot listen on {address}: {error}; expected an address of this machine and a free port")]
     Listen { address: String, error: io::Error },
-    #[error("bridge.state_dir: {path}: {error}")]
+    #[error("bridge.state_dir: {path}: {error}; expected a folder that ctibridge may write to")]
     StateDir { path: String, error: io::Error },
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -266,13 +266,13 @@ impl Bridge {
             let mut backoff = Backoff::new(GREETING.0, GREETING.1);
             while let Err(error) = directory.prepare().await {
                 let wait = backoff.next_wait();
-                tracing::warn!(%error, retry_in = ?wait, "Salesforce is not ready");
+                tracing::debug!(%error, retry_in = ?wait, "Salesforce is not ready");
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(wait) => {}
                 }
             }
-            tracing::info!("Salesforce is ready");
+            tracing::debug!("Salesforce is ready");
         });
     }
 
@@ -284,6 +284,7 @@ impl Bridge {
             .collect();
         for (feed, status) in config.feeds.into_iter().zip(&self.parts.statuses) {
             let stop = self.feeds.stopping();
+            self.parts.metrics.feed(feed.name(), FeedState::Connecting);
             self.feeds.spawn("feed", feeds::run(feed, devices.clone(), messages.clone(), status.clone(), stop));
         }
     }
