@@ -10,6 +10,7 @@ const WHY = {
   moved: "The call went on to somebody else.",
 };
 const VANISH_AFTER = 4000;
+const PUT_AWAY_AFTER = 3600000;
 const STALE_AFTER = 3000;
 const MAX_WAIT = 30000;
 
@@ -64,7 +65,7 @@ async function signIn(token) {
   try {
     open(await ask("POST", "/session", { token }));
   } catch (problem) {
-    showSignIn(problem.message);
+    showSignIn(problem.status === 401 ? "This token is not valid, or a newer one has replaced it." : problem.message);
   }
 }
 
@@ -172,7 +173,9 @@ function show(pop, isNew) {
   card.doubtful = false;
   clearTimeout(card.vanishing);
   card.state = pop.state;
+  card.direction = pop.direction;
   fill(card, pop);
+  if (pop.state === "ended") goLater(card, PUT_AWAY_AFTER);
   if (first && isNew && pop.state === "ringing") notify(pop);
   tidy();
 }
@@ -180,7 +183,7 @@ function show(pop, isNew) {
 function add(call) {
   const element = byId("card").content.firstElementChild.cloneNode(true);
   const part = (name) => element.querySelector("." + name);
-  const card = { call, element, part, state: "", doubtful: false, dirty: false, vanishing: 0 };
+  const card = { call, element, part, state: "", direction: "", doubtful: false, dirty: false, vanishing: 0 };
   cards.set(call, card);
   part("notes").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -232,7 +235,8 @@ function fillLink(link, pop, best) {
   link.hidden = !pop.url || !/^https?:/i.test(pop.url);
   if (link.hidden) return link.removeAttribute("href");
   link.href = pop.url;
-  setText(link, best ? "Open in Salesforce" : "Look or create in Salesforce");
+  const unknown = pop.url.includes("/new?") ? "Create a lead in Salesforce" : "Search in Salesforce";
+  setText(link, best ? "Open in Salesforce" : unknown);
 }
 
 function fillChoice(card, pop) {
@@ -273,7 +277,9 @@ function setText(element, text) {
 
 function withdraw(told) {
   const card = cards.get(told.call);
-  if (card) vanish(card, WHY[told.reason] || "This call is no longer yours.");
+  if (!card) return;
+  const unanswered = told.reason === "caller-gone" && card.direction === "outbound";
+  vanish(card, unanswered ? "Nobody answered." : WHY[told.reason] || "This call is no longer yours.");
 }
 
 // A card with a draft stays until it is put away.
@@ -283,11 +289,15 @@ function vanish(card, why) {
   setText(card.part("word"), why);
   card.state = "ended";
   card.part("close").hidden = false;
-  const goes = () => {
-    if (card.dirty || card.element.contains(document.activeElement)) card.vanishing = setTimeout(goes, VANISH_AFTER);
+  goLater(card, VANISH_AFTER);
+}
+
+function goLater(card, wait) {
+  clearTimeout(card.vanishing);
+  card.vanishing = setTimeout(() => {
+    if (card.dirty || card.element.contains(document.activeElement)) goLater(card, VANISH_AFTER);
     else remove(card);
-  };
-  card.vanishing = setTimeout(goes, VANISH_AFTER);
+  }, wait);
 }
 
 function remove(card) {
