@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Context, output};
 use crate::sim::pbx::player::Player;
@@ -31,9 +32,25 @@ pub(super) async fn run(args: Args, _context: Context) -> anyhow::Result<()> {
     let stage = Stage::build(args.listen, args.once).await?;
     let narrator = Narrator::of(&stage);
     output::print(&stage.welcome()?)?;
-    let played = if args.once { once(&stage, &narrator).await } else { until_asked(&stage).await };
+    let played = tokio::select! {
+        played = play(&stage, &narrator, args.once) => played,
+        asked = asked_to_end() => asked,
+    };
     stage.clear().await;
     played
+}
+
+async fn play(stage: &Stage, narrator: &Narrator, is_once: bool) -> anyhow::Result<()> {
+    if is_once { once(stage, narrator).await } else { endlessly(stage).await }
+}
+
+/// By Ctrl-C or as a service manager does.
+async fn asked_to_end() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
+    tokio::select! {
+        asked = tokio::signal::ctrl_c() => asked.context("cannot listen for signals"),
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 async fn once(stage: &Stage, narrator: &Narrator) -> anyhow::Result<()> {
@@ -46,13 +63,11 @@ async fn once(stage: &Stage, narrator: &Narrator) -> anyhow::Result<()> {
     ended.context("the calls were played, but not all Tasks came")
 }
 
-async fn until_asked(stage: &Stage) -> anyhow::Result<()> {
+async fn endlessly(stage: &Stage) -> anyhow::Result<()> {
     let mut player = Player::new(stage.asterisk(), seed());
     let scenes = story::endless(&stage.callers(), seed());
-    tokio::select! {
-        outcome = story::play(scenes, &mut player, |told| narrator::say("call", told)) => Ok(outcome?),
-        asked = tokio::signal::ctrl_c() => asked.context("cannot listen for signals"),
-    }
+    story::play(scenes, &mut player, |told| narrator::say("call", told)).await?;
+    Ok(())
 }
 
 /// Different calls, and different ids, at each start.

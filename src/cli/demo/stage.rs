@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 
 use crate::bridge::{self, Bridge};
 use crate::calls::record::Extension;
@@ -22,7 +22,7 @@ use crate::sim::{Options, Salesforce, people};
 const LOOPBACK: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 /// The three agents of the demo.
 const AGENTS: [&str; 3] = ["101", "102", "103"];
-/// How many of the people in the pretend org call.
+/// How many of the people in the pretend org call: the Germans among them, whose numbers are all read in this region.
 const CALLERS: usize = 12;
 
 pub struct Stage {
@@ -42,9 +42,11 @@ impl Stage {
             Asterisk::start(LOOPBACK, pbx::Options::default()).await.context("the pretend Asterisk cannot start")?;
         let config = config(&salesforce, &asterisk, listen, quietly)?;
         let state_dir = config.state_dir.clone();
-        let bridge = Bridge::start(config)
-            .await
-            .context("is a demo running already? Then choose another address: --listen 127.0.0.1:8470")?;
+        let started = Bridge::start(config).await;
+        let bridge = started.map_err(|error| {
+            clear(&state_dir);
+            not_started(error)
+        })?;
         Ok(Self { asterisk: Arc::new(asterisk), salesforce: Arc::new(salesforce), bridge, state_dir })
     }
 
@@ -71,29 +73,51 @@ impl Stage {
             .to_owned();
         for agent in Self::agents() {
             let token = self.bridge.agents().make_token(&agent)?;
-            let name = self.bridge.agents().name(&agent).unwrap_or_default();
+            let name = self.name(&agent);
             let address = self.bridge.address();
             writeln!(text, "  {name}, {agent}: http://{address}/#token={}", token.expose())?;
         }
+        writeln!(text, "What Salesforce has: {}/lightning/o/Task/list", self.salesforce.url())?;
         Ok(text)
+    }
+
+    /// As the settings have it.
+    pub fn name(&self, agent: &Extension) -> String {
+        self.bridge.agents().name(agent).unwrap_or_default()
     }
 
     /// People of the pretend org who have a phone.
     pub fn callers(&self) -> Vec<Caller> {
         let people = self.salesforce.rows("Contact").into_iter().chain(self.salesforce.rows("Lead"));
         let Ok(plan) = NumberPlan::new("DE", "", "2-6") else { return Vec::new() };
-        let callers = people.filter_map(|person| {
-            let number = ["MobilePhone", "Phone"].iter().find_map(|field| person.get(*field)?.as_str())?;
-            let name = person.get("Name")?.as_str()?;
-            Some(Caller::new(plan.read(number).e164()?, name))
-        });
-        callers.take(CALLERS).collect()
+        people
+            .filter_map(|person| {
+                let number = ["MobilePhone", "Phone"].iter().find_map(|field| person.get(*field)?.as_str())?;
+                let name = person.get("Name")?.as_str()?;
+                Some(Caller::new(plan.read(number).e164()?, name))
+            })
+            .take(CALLERS)
+            .collect()
     }
 
     pub async fn clear(self) {
         self.bridge.stop().await;
-        // It lies in the folder for temporary files: what cannot be removed is swept away there.
-        let _ = std::fs::remove_dir_all(&self.state_dir);
+        clear(&self.state_dir);
+    }
+}
+
+/// It lies in the folder for temporary files: what cannot be removed is swept away there.
+fn clear(state_dir: &Path) {
+    let _ = std::fs::remove_dir_all(state_dir);
+}
+
+fn not_started(error: bridge::StartError) -> anyhow::Error {
+    match error {
+        bridge::StartError::Listen { address, error } => anyhow!(
+            "cannot listen on {address}: {error}. Does a demo or a ctibridge run already? \
+             Choose another address: ctibridge demo --listen 127.0.0.1:8470"
+        ),
+        other => other.into(),
     }
 }
 
