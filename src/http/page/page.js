@@ -207,8 +207,8 @@ function fill(card, pop) {
   const at = new Date(pop.at);
   part("at").dateTime = pop.at;
   setText(part("at"), at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
-  const withheld = !pop.caller.e164 && pop.caller.display === "withheld";
-  const name = (best && best.name) || pop.caller.name || (withheld ? "Withheld number" : pop.caller.display);
+  const withheld = isWithheld(pop);
+  const name = who(pop);
   setText(part("who"), name);
   setText(part("number"), withheld || name === pop.caller.display ? "" : pop.caller.display);
   fillFacts(part("facts"), pop, best);
@@ -217,6 +217,19 @@ function fill(card, pop) {
   setText(part("word"), "");
   part("close").hidden = pop.state !== "ended";
   part("notes").hidden = pop.state === "ringing" && !card.dirty;
+}
+
+// Of several that fit equally well all are named, until the agent says which one it is.
+function who(pop) {
+  const best = pop.matches[0];
+  if (!best) return pop.caller.name || (isWithheld(pop) ? "Withheld number" : pop.caller.display);
+  const equals = pop.chosen ? [best] : pop.matches.filter((match) => match.object === best.object);
+  const names = [...new Set(equals.map((match) => match.name))];
+  return names.length > 3 ? names[0] + " or " + (names.length - 1) + " others" : names.join(" or ");
+}
+
+function isWithheld(pop) {
+  return !pop.caller.e164 && pop.caller.display === "withheld";
 }
 
 function fillFacts(list, pop, best) {
@@ -236,7 +249,9 @@ function fillLink(link, pop, best) {
   if (link.hidden) return link.removeAttribute("href");
   link.href = pop.url;
   const unknown = pop.url.includes("/new?") ? "Create a lead in Salesforce" : "Search in Salesforce";
-  setText(link, best ? "Open in Salesforce" : unknown);
+  const several = pop.matches.length > 1 && !pop.chosen;
+  const known = best && (several ? "Open " + best.name : "Open in Salesforce");
+  setText(link, known || unknown);
 }
 
 function fillChoice(card, pop) {
@@ -349,8 +364,7 @@ function offerNotifications() {
 function notify(pop) {
   if (!("Notification" in window) || Notification.permission !== "granted" || document.hasFocus()) return;
   const best = pop.matches[0];
-  const name = (best && best.name) || pop.caller.name || pop.caller.display;
-  const shown = new Notification(name, { body: [best && best.account, pop.caller.display].filter(Boolean).join("\n"), tag: pop.call });
+  const shown = new Notification(who(pop), { body: [best && best.account, pop.caller.display].filter(Boolean).join("\n"), tag: pop.call });
   shown.onclick = () => {
     window.focus();
     if (pop.url && /^https?:/i.test(pop.url)) window.open(pop.url, "ctibridge-record");
