@@ -11,6 +11,7 @@ mod screens;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -295,7 +296,12 @@ fn policy_of(config: &Config) -> Policy {
 }
 
 fn make_state_dir(path: &Path) -> Result<(), StartError> {
-    std::fs::create_dir_all(path).map_err(|error| StartError::StateDir { path: path.display().to_string(), error })
+    let mut private = std::fs::DirBuilder::new();
+    private
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| StartError::StateDir { path: path.display().to_string(), error })
 }
 
 async fn listen(address: &str) -> Result<TcpListener, StartError> {
