@@ -227,10 +227,17 @@ fn a_running_daemon_is_asked_with_the_admin_token() {
     assert!(asked.starts_with("POST /api/v1/agents/101/token "), "{asked}");
     assert_eq!(out(&output), "fresh\n");
 
-    let entries = r#"{"entries":[{"id":"7","state":"parked","call":"hq-1","reason":"no"}]}"#;
+    let entries = r#"{"entries":[{"id":"7","state":"parked","call":"hq-1","reason":"no","next_try":null}]}"#;
     let (output, asked) = ask("200 OK", entries, &["journal", "list"]);
     assert!(asked.starts_with("GET /api/v1/journal?state=pending&limit=100 "), "{asked}");
     assert_eq!(out(&output), "ID  STATE   CALL  REASON\n7   parked  hq-1  no\n");
+    let (_, asked) = ask("200 OK", entries, &["journal", "list", "--state", "done", "--limit", "5"]);
+    assert!(asked.starts_with("GET /api/v1/journal?state=done&limit=5 "), "{asked}");
+    let (output, asked) = ask("200 OK", entries, &["journal", "export"]);
+    assert!(asked.starts_with("GET /api/v1/journal?state=all&"), "{asked}");
+    assert_eq!(out(&output).lines().count(), 1);
+    let (_, asked) = ask("200 OK", r#"{"entries":[]}"#, &["journal", "retry", "--all"]);
+    assert!(asked.starts_with("GET /api/v1/journal?state=parked&"), "{asked}");
 
     let (_, asked) = ask("204 No Content", "", &["journal", "drop", "../7"]);
     assert!(asked.starts_with("DELETE /api/v1/journal/..%2F7 "), "{asked}");

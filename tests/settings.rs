@@ -574,9 +574,12 @@ fn a_reload_names_what_changed_and_what_needs_a_restart() {
     let site = Site::new(&format!("{FEED}{ORG}"));
     let before = site.settings();
     assert!(before.changed_keys(&site.settings()).is_empty());
-    site.file("conf.d/a.toml", "[log]\nmissed = false\n[http]\nlisten = '127.0.0.1:9'\n[[agent]]\nextension = '101'");
+    site.file(
+        "conf.d/a.toml",
+        "[log]\nmissed = false\n[http]\nlisten = '127.0.0.1:9'\n[[agent]]\nextension = '101'\ndevices = ['PJSIP/1']",
+    );
     let changed = before.changed_keys(&site.settings());
-    assert_eq!(changed, ["agent.101.extension", "http.listen", "log.missed"]);
+    assert_eq!(changed, ["agent.101.devices", "agent.101.extension", "http.listen", "log.missed"]);
     let at_once: Vec<_> = changed.iter().map(|key| Settings::applies_at_once(key)).collect();
-    assert_eq!(at_once, [true, false, true]);
+    assert_eq!(at_once, [false, true, false, true]);
 }

@@ -94,7 +94,7 @@ fn entry_view(entry: &Entry) -> JournalEntry {
         call: entry.call.to_string(),
         agent: entry.agent.as_ref().map(|extension| extension.0.clone()),
         state,
-        reason: reason.map(|reason| format!("{}: {} {}", reason.code, reason.message, reason.advice)),
+        reason: reason.map(|reason| format!("{}: {}; {}", reason.code, reason.message, reason.advice)),
         started: entry.record.call.started,
         next_try,
         attempts: entry.attempts,

@@ -13,6 +13,7 @@ mod screens;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ use crate::feeds::{self, StatusHandle};
 use crate::http::{self, NotAnAddress};
 use crate::journal::{AgentUser, Journal, JournalError, TemplateError, sender};
 use crate::lifecycle::{Deaths, Tasks};
-use crate::metrics::Metrics;
+use crate::metrics::{FeedState, Metrics};
 use crate::phone::PlanError;
 use crate::pops::{AgentStore, AgentsError, Hub, UnknownCaller};
 use crate::salesforce::{self, Client};
@@ -71,9 +72,9 @@ pub struct Config {
 /// Why the bridge cannot start. What is down but may come up is no such reason.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("http.listen: cannot listen on {address}: {error}")]
+    #[error("http.listen: cannot listen on {address}: {error}; expected an address of this machine and a free port")]
     Listen { address: String, error: io::Error },
-    #[error("bridge.state_dir: {path}: {error}")]
+    #[error("bridge.state_dir: {path}: {error}; expected a folder that ctibridge may write to")]
     StateDir { path: String, error: io::Error },
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -87,6 +88,14 @@ pub enum StartError {
     Plan(#[from] PlanError),
     #[error("http.trusted_proxies: {0}")]
     Proxies(#[from] NotAnAddress),
+}
+
+impl StartError {
+    /// Something else listens where this bridge would.
+    #[must_use]
+    pub fn is_taken_address(&self) -> bool {
+        matches!(self, Self::Listen { error, .. } if error.kind() == io::ErrorKind::AddrInUse)
+    }
 }
 
 /// A running bridge.
@@ -271,13 +280,13 @@ impl Bridge {
             let mut backoff = Backoff::new(GREETING.0, GREETING.1);
             while let Err(error) = directory.prepare().await {
                 let wait = backoff.next_wait();
-                tracing::warn!(%error, retry_in = ?wait, "Salesforce is not ready");
+                tracing::debug!(%error, retry_in = ?wait, "Salesforce is not ready");
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(wait) => {}
                 }
             }
-            tracing::info!("Salesforce is ready");
+            tracing::debug!("Salesforce is ready");
         });
     }
 
@@ -289,6 +298,7 @@ impl Bridge {
             .collect();
         for (feed, status) in config.feeds.into_iter().zip(&self.parts.statuses) {
             let stop = self.feeds.stopping();
+            self.parts.metrics.feed(feed.name(), FeedState::Connecting);
             self.feeds.spawn("feed", feeds::run(feed, devices.clone(), messages.clone(), status.clone(), stop));
         }
     }
@@ -299,7 +309,12 @@ fn policy_of(config: &Config) -> Policy {
 }
 
 fn make_state_dir(path: &Path) -> Result<(), StartError> {
-    std::fs::create_dir_all(path).map_err(|error| StartError::StateDir { path: path.display().to_string(), error })
+    let mut private = std::fs::DirBuilder::new();
+    private
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| StartError::StateDir { path: path.display().to_string(), error })
 }
 
 async fn listen(address: &str) -> Result<TcpListener, StartError> {

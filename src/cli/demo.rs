@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::narrator::{self, Narrator};
 use super::stage::{LOOPBACK, Stage};
@@ -18,7 +19,7 @@ use crate::sim::story::{self, Caller};
 
 /// After the last call: long enough for its Task to be written.
 const CURTAIN: Duration = Duration::from_secs(5);
-/// How many of the people in the pretend org call.
+/// How many of the people in the pretend org call: the Germans among them, whose numbers are all read in this region.
 const CALLERS: usize = 12;
 
 #[derive(Debug, clap::Args)]
@@ -34,13 +35,14 @@ pub struct Args {
 pub(super) async fn run(args: Args, _context: Context) -> anyhow::Result<()> {
     let config = config(&args)?;
     let plan = config.site.plan.clone();
-    let stage = Stage::build(config, people::demo(), false, |_| {})
-        .await
-        .context("is a demo running already? Then choose another address: --listen 127.0.0.1:8470")?;
+    let stage = Stage::build(config, people::demo(), false, |_| {}).await.map_err(with_advice)?;
     let narrator = Narrator::of(&stage);
     output::print(&welcome(&stage)?)?;
     let callers = callers(&stage, &plan);
-    let played = if args.once { once(&stage, &callers, &narrator).await } else { until_asked(&stage, &callers).await };
+    let played = tokio::select! {
+        played = play(&stage, &callers, &narrator, args.once) => played,
+        asked = asked_to_end() => asked,
+    };
     stage.clear().await;
     played
 }
@@ -55,6 +57,10 @@ fn config(args: &Args) -> anyhow::Result<bridge::Config> {
     Ok(config)
 }
 
+async fn play(stage: &Stage, callers: &[Caller], narrator: &Narrator, is_once: bool) -> anyhow::Result<()> {
+    if is_once { once(stage, callers, narrator).await } else { endlessly(stage, callers).await }
+}
+
 async fn once(stage: &Stage, callers: &[Caller], narrator: &Narrator) -> anyhow::Result<()> {
     let mut player = Player::new(stage.asterisk(), seed());
     story::play(story::once(callers), &mut player, |told| narrator::say("call", told)).await?;
@@ -64,14 +70,28 @@ async fn once(stage: &Stage, callers: &[Caller], narrator: &Narrator) -> anyhow:
     ended.context("the calls were played, but not all Tasks came")
 }
 
-async fn until_asked(stage: &Stage, callers: &[Caller]) -> anyhow::Result<()> {
+async fn endlessly(stage: &Stage, callers: &[Caller]) -> anyhow::Result<()> {
     let mut player = Player::new(stage.asterisk(), seed());
+    story::play(story::endless(callers, seed()), &mut player, |told| narrator::say("call", told)).await?;
+    Ok(())
+}
+
+/// By Ctrl-C or as a service manager does.
+async fn asked_to_end() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     tokio::select! {
-        outcome = story::play(story::endless(callers, seed()), &mut player, |told| narrator::say("call", told)) => {
-            Ok(outcome?)
-        }
         asked = tokio::signal::ctrl_c() => asked.context("cannot listen for signals"),
+        _ = terminate.recv() => Ok(()),
     }
+}
+
+fn with_advice(error: anyhow::Error) -> anyhow::Error {
+    if error.downcast_ref::<bridge::StartError>().is_some_and(bridge::StartError::is_taken_address) {
+        return error.context(
+            "does a demo or a ctibridge run already? Choose another address: ctibridge demo --listen 127.0.0.1:8470",
+        );
+    }
+    error
 }
 
 /// Different calls, and different ids, at each start.
@@ -87,9 +107,10 @@ fn welcome(stage: &Stage) -> anyhow::Result<String> {
     let (bridge, address) = (stage.bridge(), stage.bridge().address());
     for agent in stage.agents() {
         let token = bridge.agents().make_token(agent)?;
-        let name = bridge.agents().name(agent).unwrap_or_default();
+        let name = stage.name(agent);
         writeln!(text, "  {name}, {agent}: http://{address}/#token={}", token.expose())?;
     }
+    writeln!(text, "What Salesforce has: {}/lightning/o/Task/list", stage.salesforce().url())?;
     Ok(text)
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use tokio::sync::OnceCell;
 
 use super::daemon::{Daemon, DaemonError};
-use super::table::{sheet, table};
+use super::table::{sheet_from, table};
 use super::{Context, output};
 use crate::bridge::ledger;
 use crate::http::JournalQuery;
@@ -14,7 +14,9 @@ use crate::journal::Journal;
 use crate::lifecycle::Tasks;
 use crate::settings::Settings;
 
-const COLUMNS: [&str; 9] = ["id", "state", "call", "agent", "started", "attempts", "next_try", "task", "reason"];
+const COLUMNS: [&str; 8] = ["id", "state", "call", "agent", "started", "next_try", "task", "reason"];
+/// What `show` begins with.
+const FIRST: [&str; 6] = ["id", "state", "reason", "call", "agent", "started"];
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -26,7 +28,7 @@ pub struct Args {
 enum What {
     /// What waits and what is parked
     List {
-        /// Only these
+        /// Which ones
         #[arg(long, default_value = "pending")]
         state: State,
         /// At most so many
@@ -36,41 +38,43 @@ enum What {
         #[arg(long)]
         json: bool,
     },
-    /// All that is known of one entry
+    /// One entry, why it is there, and what to do
     Show {
         id: String,
-        /// The daemon's answer as JSON
+        /// As JSON, with all details
         #[arg(long)]
         json: bool,
     },
     /// Sends parked entries again
     Retry {
-        #[arg(required = true)]
+        #[arg(required_unless_present = "all")]
         ids: Vec<String>,
+        /// All that are parked
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
     },
     /// Gives entries up: they will not be logged
     Drop {
         #[arg(required = true)]
         ids: Vec<String>,
     },
-    /// All entries, a JSON object per line
+    /// All entries, also those of the last seven days that are logged, a JSON object per line
     Export,
 }
 
 /// How an entry stands.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum State {
-    /// Not logged as it should be: all but done
+    /// All that are not in Salesforce as they should be
     Pending,
     /// To be sent
     Waiting,
     /// Sent, without an answer yet
     Wire,
-    /// Logged
-    Done,
-    /// Refused for good
+    /// Refused by Salesforce; waits for you
     Parked,
-    /// Every entry
+    /// Logged in the last seven days
+    Done,
     All,
 }
 
@@ -83,6 +87,14 @@ impl State {
             Self::Done => "done",
             Self::Parked => "parked",
             Self::All => "all",
+        }
+    }
+
+    /// What is said where there is none.
+    fn none(self) -> &'static str {
+        match self {
+            Self::Pending => "nothing waits and nothing is parked",
+            Self::Waiting | Self::Wire | Self::Parked | Self::Done | Self::All => "no such entry",
         }
     }
 }
@@ -108,19 +120,17 @@ async fn answer(what: &What, ledger: &Ledger) -> anyhow::Result<()> {
             if *json {
                 output::print_json(&Json::Array(rows))?;
             } else if rows.is_empty() {
-                output::print("no such entry")?;
+                output::print(state.none())?;
             } else {
                 output::print(&table(&COLUMNS, &rows))?;
             }
         }
         What::Show { id, json: true } => output::print_json(&ledger.show(id).await?)?,
-        What::Show { id, json: false } => output::print(&sheet(&ledger.show(id).await?))?,
-        What::Retry { ids } => {
-            for id in ids {
-                ledger.retry(id).await?;
-                output::print(&format!("{id}: will be sent again"))?;
-            }
+        What::Show { id, json: false } => {
+            output::print(&sheet_from(&without_details(ledger.show(id).await?), &FIRST))?;
         }
+        What::Retry { ids, all: false } => retry(ledger, ids).await?,
+        What::Retry { all: true, .. } => retry(ledger, &parked(ledger).await?).await?,
         What::Drop { ids } => {
             for id in ids {
                 ledger.give_up(id).await?;
@@ -134,6 +144,27 @@ async fn answer(what: &What, ledger: &Ledger) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+async fn retry(ledger: &Ledger, ids: &[String]) -> anyhow::Result<()> {
+    for id in ids {
+        ledger.retry(id).await?;
+        output::print(&format!("{id}: will be sent again"))?;
+    }
+    Ok(())
+}
+
+async fn parked(ledger: &Ledger) -> anyhow::Result<Vec<String>> {
+    let entries = ledger.list(State::Parked, u32::MAX).await?;
+    Ok(entries.iter().filter_map(|entry| entry.get("id")?.as_str()).map(str::to_owned).collect())
+}
+
+/// They are for programs.
+fn without_details(mut entry: Json) -> Json {
+    if let Some(keys) = entry.as_object_mut() {
+        keys.remove("details");
+    }
+    entry
 }
 
 impl Ledger {

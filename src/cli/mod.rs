@@ -93,11 +93,19 @@ pub struct Context {
 }
 
 impl Context {
-    /// The settings; warnings are logged.
+    /// The settings, for commands that ask the daemon: its log and `check` tell the warnings.
     ///
     /// # Errors
     /// [`crate::settings::Problems`], which ends the process with 78.
     pub fn settings(&self) -> anyhow::Result<Settings> {
+        Ok(Settings::load(self.global.config.as_deref())?.0)
+    }
+
+    /// The settings; warnings are logged.
+    ///
+    /// # Errors
+    /// As [`Self::settings`].
+    pub fn settings_with_warnings(&self) -> anyhow::Result<Settings> {
         let (settings, warnings) = Settings::load(self.global.config.as_deref())?;
         for warning in warnings {
             tracing::warn!("{warning}");

@@ -41,7 +41,8 @@ impl Narrator {
         let (told, mut tasks) = (Arc::new(Mutex::new(Told::default())), JoinSet::new());
         for agent in stage.agents() {
             if let Ok(screen) = stage.bridge().hub().subscribe(agent, None) {
-                tasks.spawn(watch_screen(agent.0.clone(), screen, Arc::clone(&told)));
+                let name = first_name(&stage.name(agent));
+                tasks.spawn(watch_screen(name, screen, Arc::clone(&told)));
             }
         }
         tasks.spawn(watch_org(stage.salesforce(), Arc::clone(&told)));
@@ -77,7 +78,7 @@ impl Narrator {
 
 /// One line; a terminal that has gone is no reason to stop.
 pub fn say(about: &str, line: &str) {
-    let _ = output::print(&format!("{about:<9} {}", Escaped(line)));
+    let _ = output::print(&format!("{about:<10} {}", Escaped(line)));
 }
 
 async fn watch_screen(agent: String, mut screen: Subscription, told: Arc<Mutex<Told>>) {
@@ -97,21 +98,41 @@ async fn watch_screen(agent: String, mut screen: Subscription, told: Arc<Mutex<T
             "withdraw" => {
                 told.withdrawn += 1;
                 let reason = data.get("reason").and_then(Value::as_str).unwrap_or_default();
-                say("  withdraw", &format!("from {agent}: {reason}"));
+                say("  withdraw", &format!("{agent}: {}", in_words(reason)));
             }
             _ => {}
         }
     }
 }
 
-/// The best match, else the number.
+fn in_words(reason: &str) -> &str {
+    match reason {
+        "answered-elsewhere" => "a colleague answered",
+        "caller-gone" => "the caller hung up",
+        "moved" => "the call went on to somebody else",
+        other => other,
+    }
+}
+
+fn first_name(name: &str) -> String {
+    name.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// Who it may be, and the number.
 fn card(pop: &Value) -> String {
-    let text = |pointer: &str| pop.pointer(pointer).and_then(Value::as_str);
-    let shown = text("/caller/display").unwrap_or("withheld");
-    match (text("/matches/0/name"), text("/matches/0/account")) {
-        (Some(name), Some(account)) => format!("{name}, {account} ({shown})"),
-        (Some(name), None) => format!("{name} ({shown})"),
-        (None, _) => shown.to_owned(),
+    let number = match pop.pointer("/caller/display").and_then(Value::as_str) {
+        None | Some("withheld") => "a withheld number",
+        Some(number) => number,
+    };
+    let matches = pop.get("matches").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let name = |found: &Value| found.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    match matches {
+        [] => number.to_owned(),
+        [one] => match one.get("account").and_then(Value::as_str) {
+            Some(account) => format!("{}, {account} ({number})", name(one)),
+            None => format!("{} ({number})", name(one)),
+        },
+        several => format!("{} ({number})", several.iter().map(name).collect::<Vec<_>>().join(" or ")),
     }
 }
 
@@ -129,10 +150,19 @@ async fn watch_org(org: Arc<Salesforce>, told: Arc<Mutex<Told>>) {
 }
 
 fn describe(task: &Map<String, Value>) -> String {
-    let linked = ["WhoId", "WhatId"].iter().any(|name| task.get(*name).is_some_and(Value::is_string));
     let seconds = task.get("CallDurationInSeconds").and_then(Value::as_i64).unwrap_or_default();
-    let record = if linked { "linked to the record" } else { "no record" };
-    format!("{}: {}, {seconds} s, {record}", field(task, "Subject"), field(task, "CallDisposition"))
+    format!("{}: {}, {seconds} s, {}", field(task, "Subject"), field(task, "CallDisposition"), linked(task))
+}
+
+/// Ids of contacts begin with 003, those of leads with 00Q.
+fn linked(task: &Map<String, Value>) -> &'static str {
+    let (who, what) = (field(task, "WhoId"), field(task, "WhatId"));
+    match (who.get(..3), what.is_empty()) {
+        (Some("003"), _) => "linked to the contact",
+        (Some("00Q"), _) => "linked to the lead",
+        (_, false) => "linked to the account",
+        (_, true) => "linked to no record",
+    }
 }
 
 fn field(row: &Map<String, Value>, name: &str) -> String {

@@ -23,14 +23,16 @@ enum Leave {
 }
 
 pub(super) async fn run(_args: Args, context: Context) -> anyhow::Result<()> {
-    let settings = context.settings()?;
+    let settings = context.settings_with_warnings()?;
     let mut signals = Signals::new()?;
     let mut bridge = Bridge::start(assemble::bridge_config(&settings)?).await?;
     tracing::info!(address = %bridge.address(), "ctibridge is ready");
     notify(&[NotifyState::Ready, NotifyState::Status("running")]);
     let leave = stay(&mut bridge, settings, &context, &mut signals).await;
     notify(&[NotifyState::Stopping]);
+    tracing::info!("ctibridge is stopping");
     stop(bridge, &mut signals).await?;
+    tracing::info!("ctibridge has stopped");
     match leave {
         Leave::Asked => Ok(()),
         Leave::Died(task) => Err(anyhow!("stopped because the task `{task}` ended; the log says why")),
@@ -54,7 +56,7 @@ async fn stay(bridge: &mut Bridge, mut settings: Settings, context: &Context, si
 
 /// Settings that cannot be loaded leave the running ones in force.
 async fn reload(bridge: &mut Bridge, settings: &Settings, context: &Context) -> Option<Settings> {
-    let newer = match context.settings() {
+    let newer = match context.settings_with_warnings() {
         Ok(newer) => newer,
         Err(error) => {
             tracing::error!("the settings are not reloaded, the running ones stay in force: {error:#}");

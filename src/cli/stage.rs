@@ -1,7 +1,7 @@
 //! A bridge between two pretend sides, on loopback and in one process: what the demo and a replay play on.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -45,7 +45,7 @@ impl Stage {
         listen_to(&asterisk, &mut config);
         config.state_dir = std::env::temp_dir().join(format!("ctibridge-{}", std::process::id()));
         let (state_dir, agents) = (config.state_dir.clone(), extensions(&config));
-        let bridge = Bridge::start(config).await?;
+        let bridge = Bridge::start(config).await.inspect_err(|_| clear(&state_dir))?;
         Ok(Self { asterisk: Arc::new(asterisk), salesforce: Arc::new(salesforce), bridge, agents, state_dir })
     }
 
@@ -67,9 +67,18 @@ impl Stage {
 
     pub async fn clear(self) {
         self.bridge.stop().await;
-        // It lies in the folder for temporary files: what cannot be removed is swept away there.
-        let _ = std::fs::remove_dir_all(&self.state_dir);
+        clear(&self.state_dir);
     }
+
+    /// As the settings have it.
+    pub fn name(&self, agent: &Extension) -> String {
+        self.bridge.agents().name(agent).unwrap_or_default()
+    }
+}
+
+/// It lies in the folder for temporary files: what cannot be removed is swept away there.
+fn clear(state_dir: &Path) {
+    let _ = std::fs::remove_dir_all(state_dir);
 }
 
 fn extensions(config: &bridge::Config) -> Vec<Extension> {

@@ -35,8 +35,15 @@ pub(super) fn table(columns: &[&str], rows: &[Json]) -> String {
 
 /// The keys of an object, one a line.
 pub(super) fn sheet(object: &Json) -> String {
+    sheet_from(object, &[])
+}
+
+/// As [`sheet`], with these keys first, in this order.
+pub(super) fn sheet_from(object: &Json, first: &[&str]) -> String {
     let mut text = String::new();
-    for (key, value) in object.as_object().into_iter().flatten() {
+    let mut pairs: Vec<_> = object.as_object().into_iter().flatten().collect();
+    pairs.sort_by_key(|(key, _)| first.iter().position(|known| known == key).unwrap_or(first.len()));
+    for (key, value) in pairs {
         let shown = match value {
             Json::Object(_) | Json::Array(_) => Escaped(&value.to_string()).to_string(),
             Json::Null => "-".to_owned(),

@@ -6,7 +6,7 @@ use super::problem::Problem;
 pub(super) async fn put(caller: Caller) -> Problem {
     match caller.must_be_admin() {
         Ok(()) => Problem::not_built(
-            "Taking a grant over HTTP is not built yet. Stop the daemon, run `ctibridge login`, and start it again.",
+            "Taking a grant is not built yet. Use the flow client-credentials, which needs no login.",
         ),
         Err(problem) => problem,
     }

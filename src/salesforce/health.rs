@@ -58,12 +58,12 @@ impl Pulse {
 
     fn turn(&self, state: State, error: Option<String>) {
         let mut health = self.lock();
+        match &error {
+            Some(reason) if health.last_error != error => tracing::warn!(reason, "Salesforce is down"),
+            None if health.state != state => tracing::info!("Salesforce answers"),
+            Some(_) | None => {}
+        }
         if health.state != state {
-            if let Some(reason) = &error {
-                tracing::warn!(reason, "Salesforce is down");
-            } else {
-                tracing::info!("Salesforce answers");
-            }
             health.state = state;
             health.since = Timestamp::now();
         }

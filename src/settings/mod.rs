@@ -93,9 +93,12 @@ impl Settings {
         both.into_iter().filter(|key| self.flat.get(*key) != newer.flat.get(*key)).cloned().collect()
     }
 
-    /// Whether a change of this key takes effect without a restart.
+    /// Whether a change of this key takes effect without a restart. Devices do not: the feeds are started with them.
     #[must_use]
     pub fn applies_at_once(key: &str) -> bool {
+        if key.starts_with("agent.") && key.contains(".devices") {
+            return false;
+        }
         ["log.", "pops.", "agent.", "bridge.ignore_numbers", "http.tls_"].iter().any(|prefix| key.starts_with(prefix))
     }
 }

@@ -32,7 +32,7 @@ const ACCOUNTS: [(&str, &str, &str); 10] = [
 /// First name, last name, account (a number in the list above, from 0), title, phone, mobile.
 type Person = (&'static str, &'static str, usize, &'static str, &'static str, &'static str);
 
-const CONTACTS: [Person; 30] = [
+const CONTACTS: [Person; 31] = [
     ("Jürgen", "Krause", 0, "Disponent", "+49 30 23125 001", "0171 39200 01"),
     ("Sabine", "Öztürk", 0, "Einkauf", "030 23125-002", "+49 171 3920002"),
     ("Matthias", "Groß", 0, "Geschäftsführer", "(030) 23125 003", ""),
@@ -63,6 +63,8 @@ const CONTACTS: [Person; 30] = [
     ("Hank", "Morales", 9, "Foreman", "(512) 555-0131", "512-555-0191"),
     ("Grace", "Nguyen", 9, "Estimator", "+1-512-555-0132", "5125550192"),
     ("Billy", "Ray Carter", 9, "Crew", "", "(512) 555-0193"),
+    // Two people, one desk: agents are asked who it was.
+    ("Inge", "Hartmann", 0, "Assistenz", "030 23125-003", ""),
 ];
 
 /// First name, last name, company, phone, mobile.

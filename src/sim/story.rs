@@ -47,18 +47,18 @@ pub fn once(callers: &[Caller]) -> Vec<Scene> {
 /// Calls without end, one every few seconds, the same ones for the same seed.
 #[must_use]
 pub fn endless(callers: &[Caller], seed: u64) -> Endless {
-    Endless {
-        callers: callers.to_vec(),
-        chance: fastrand::Rng::with_seed(seed),
-        at: Duration::ZERO,
-        busy_until: [Duration::ZERO; 3],
-    }
+    let mut chance = fastrand::Rng::with_seed(seed);
+    let mut callers = callers.to_vec();
+    chance.shuffle(&mut callers);
+    Endless { callers, turn: 0, chance, at: Duration::ZERO, busy_until: [Duration::ZERO; 3] }
 }
 
 /// See [`endless`].
 #[derive(Debug, Clone)]
 pub struct Endless {
     callers: Vec<Caller>,
+    /// Whose turn it is to call: nobody calls on two lines at a time.
+    turn: usize,
     chance: fastrand::Rng,
     at: Duration,
     /// Of each of the agents, so that nobody talks on two phones at a time.
@@ -98,7 +98,7 @@ impl Endless {
 
     fn scene_of_one(&mut self, agent: &str) -> Scene {
         let (at, ring, talk) = self.times();
-        let caller = person(&self.callers, self.chance.usize(..));
+        let caller = self.next_caller();
         match self.chance.u32(..11) {
             0 => ring_group(at, &caller, agent, ring, talk),
             1 => missed(at, &caller, agent, ring),
@@ -113,13 +113,18 @@ impl Endless {
 
     fn scene_of_two(&mut self, first: &str, second: &str) -> Scene {
         let (at, ring, talk) = self.times();
-        let caller = person(&self.callers, self.chance.usize(..));
+        let caller = self.next_caller();
         match self.chance.u32(..4) {
             0 => queue(at, &caller, [first, second], ring, talk),
             1 => blind(at, &caller, [first, second], ring, talk),
             2 => attended(at, &caller, [first, second], ring, talk),
             _ => internal(at, first, second, ring, talk),
         }
+    }
+
+    fn next_caller(&mut self) -> Caller {
+        self.turn = self.turn.wrapping_add(1);
+        person(&self.callers, self.turn)
     }
 
     /// Start, ringing and talking, in milliseconds.

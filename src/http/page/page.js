@@ -10,6 +10,7 @@ const WHY = {
   moved: "The call went on to somebody else.",
 };
 const VANISH_AFTER = 4000;
+const PUT_AWAY_AFTER = 3600000;
 const STALE_AFTER = 3000;
 const MAX_WAIT = 30000;
 
@@ -64,7 +65,7 @@ async function signIn(token) {
   try {
     open(await ask("POST", "/session", { token }));
   } catch (problem) {
-    showSignIn(problem.message);
+    showSignIn(problem.status === 401 ? "This token is not valid, or a newer one has replaced it." : problem.message);
   }
 }
 
@@ -172,7 +173,9 @@ function show(pop, isNew) {
   card.doubtful = false;
   clearTimeout(card.vanishing);
   card.state = pop.state;
+  card.direction = pop.direction;
   fill(card, pop);
+  if (pop.state === "ended") goLater(card, PUT_AWAY_AFTER);
   if (first && isNew && pop.state === "ringing") notify(pop);
   tidy();
 }
@@ -180,7 +183,7 @@ function show(pop, isNew) {
 function add(call) {
   const element = byId("card").content.firstElementChild.cloneNode(true);
   const part = (name) => element.querySelector("." + name);
-  const card = { call, element, part, state: "", doubtful: false, dirty: false, vanishing: 0 };
+  const card = { call, element, part, state: "", direction: "", doubtful: false, dirty: false, vanishing: 0 };
   cards.set(call, card);
   part("notes").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -204,8 +207,8 @@ function fill(card, pop) {
   const at = new Date(pop.at);
   part("at").dateTime = pop.at;
   setText(part("at"), at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
-  const withheld = !pop.caller.e164 && pop.caller.display === "withheld";
-  const name = (best && best.name) || pop.caller.name || (withheld ? "Withheld number" : pop.caller.display);
+  const withheld = isWithheld(pop);
+  const name = who(pop);
   setText(part("who"), name);
   setText(part("number"), withheld || name === pop.caller.display ? "" : pop.caller.display);
   fillFacts(part("facts"), pop, best);
@@ -214,6 +217,19 @@ function fill(card, pop) {
   setText(part("word"), "");
   part("close").hidden = pop.state !== "ended";
   part("notes").hidden = pop.state === "ringing" && !card.dirty;
+}
+
+// Of several that fit equally well all are named, until the agent says which one it is.
+function who(pop) {
+  const best = pop.matches[0];
+  if (!best) return pop.caller.name || (isWithheld(pop) ? "Withheld number" : pop.caller.display);
+  const equals = pop.chosen ? [best] : pop.matches.filter((match) => match.object === best.object);
+  const names = [...new Set(equals.map((match) => match.name))];
+  return names.length > 3 ? names[0] + " or " + (names.length - 1) + " others" : names.join(" or ");
+}
+
+function isWithheld(pop) {
+  return !pop.caller.e164 && pop.caller.display === "withheld";
 }
 
 function fillFacts(list, pop, best) {
@@ -232,7 +248,10 @@ function fillLink(link, pop, best) {
   link.hidden = !pop.url || !/^https?:/i.test(pop.url);
   if (link.hidden) return link.removeAttribute("href");
   link.href = pop.url;
-  setText(link, best ? "Open in Salesforce" : "Look or create in Salesforce");
+  const unknown = pop.url.includes("/new?") ? "Create a lead in Salesforce" : "Search in Salesforce";
+  const several = pop.matches.length > 1 && !pop.chosen;
+  const known = best && (several ? "Open " + best.name : "Open in Salesforce");
+  setText(link, known || unknown);
 }
 
 function fillChoice(card, pop) {
@@ -273,7 +292,9 @@ function setText(element, text) {
 
 function withdraw(told) {
   const card = cards.get(told.call);
-  if (card) vanish(card, WHY[told.reason] || "This call is no longer yours.");
+  if (!card) return;
+  const unanswered = told.reason === "caller-gone" && card.direction === "outbound";
+  vanish(card, unanswered ? "Nobody answered." : WHY[told.reason] || "This call is no longer yours.");
 }
 
 // A card with a draft stays until it is put away.
@@ -283,11 +304,15 @@ function vanish(card, why) {
   setText(card.part("word"), why);
   card.state = "ended";
   card.part("close").hidden = false;
-  const goes = () => {
-    if (card.dirty || card.element.contains(document.activeElement)) card.vanishing = setTimeout(goes, VANISH_AFTER);
+  goLater(card, VANISH_AFTER);
+}
+
+function goLater(card, wait) {
+  clearTimeout(card.vanishing);
+  card.vanishing = setTimeout(() => {
+    if (card.dirty || card.element.contains(document.activeElement)) goLater(card, VANISH_AFTER);
     else remove(card);
-  };
-  card.vanishing = setTimeout(goes, VANISH_AFTER);
+  }, wait);
 }
 
 function remove(card) {
@@ -339,8 +364,7 @@ function offerNotifications() {
 function notify(pop) {
   if (!("Notification" in window) || Notification.permission !== "granted" || document.hasFocus()) return;
   const best = pop.matches[0];
-  const name = (best && best.name) || pop.caller.name || pop.caller.display;
-  const shown = new Notification(name, { body: [best && best.account, pop.caller.display].filter(Boolean).join("\n"), tag: pop.call });
+  const shown = new Notification(who(pop), { body: [best && best.account, pop.caller.display].filter(Boolean).join("\n"), tag: pop.call });
   shown.onclick = () => {
     window.focus();
     if (pop.url && /^https?:/i.test(pop.url)) window.open(pop.url, "ctibridge-record");

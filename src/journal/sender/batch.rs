@@ -78,7 +78,7 @@ impl Sender {
         let answer = self.last(self.client.write(write)).await?;
         match answer {
             Ok(outcomes) => {
-                tracing::info!(sf.rows = batch.len(), ms = started.elapsed().as_millis(), "batch written");
+                tracing::info!(sf.rows = batch.len(), ms = started.elapsed().as_millis(), "batch answered");
                 self.answered(&batch, &rows, &outcomes).await
             }
             Err(error) => self.failed(&batch, error).await,
@@ -129,7 +129,7 @@ impl Sender {
         let Err(error) = outcome else {
             return;
         };
-        tracing::warn!(call.key = %entry.key, code = %error.code, "Salesforce refused a Task");
+        tracing::warn!(call.key = %entry.key, code = %error.code, "Salesforce refused a Task; `ctibridge journal list` says whether it waits for you");
         if error.code == "INACTIVE_OWNER_OR_USER"
             && let Some((_, until)) = &mut self.people
         {
