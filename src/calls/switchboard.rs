@@ -36,7 +36,7 @@ pub(super) struct Switchboard {
     pub(super) legs: Legs,
     pub(super) calls: BTreeMap<CallId, Call>,
     /// Finished calls whose presentation is awaited.
-    waiting: Vec<(Instant, CallId, Call, CallRecord)>,
+    waiting: Vec<(Instant, Call, CallRecord)>,
     next_id: CallId,
     /// The latest stamp of the PBX, and when it was read.
     pub(super) stamp: Option<(Timestamp, Instant)>,
@@ -79,8 +79,8 @@ impl Switchboard {
             }
             call.turn_all(Turn::Clock(now), None, &mut self.out);
         }
-        for (_, id, call, record) in self.waiting.extract_if(.., |(until, ..)| *until <= now).collect::<Vec<_>>() {
-            self.end_now(id, call, record);
+        for (_, call, record) in self.waiting.extract_if(.., |(until, ..)| *until <= now).collect::<Vec<_>>() {
+            self.end_now(call, record);
         }
         self.drain()
     }
@@ -157,11 +157,10 @@ impl Switchboard {
         for call in self.calls.values_mut().filter(|call| call.primary.as_ref() == Some(leg)) {
             call.present(presentation, &mut self.out);
         }
-        let known = |waiting: &mut (Instant, CallId, Call, CallRecord)| waiting.2.primary.as_ref() == Some(leg);
-        for (_, id, mut call, mut record) in self.waiting.extract_if(.., known).collect::<Vec<_>>() {
+        let known = |waiting: &mut (Instant, Call, CallRecord)| waiting.1.primary.as_ref() == Some(leg);
+        for (_, mut call, record) in self.waiting.extract_if(.., known).collect::<Vec<_>>() {
             call.present(presentation, &mut self.out);
-            record.call.party = call.view().party;
-            self.end_now(id, call, record);
+            self.end_now(call, record);
         }
     }
 
@@ -471,14 +470,16 @@ impl Switchboard {
         }
         let record = call.finish(at, estimated);
         if call.awaits_presentation() {
-            self.waiting.push((self.now + ENDED_HOLD, id, call, record));
+            self.waiting.push((self.now + ENDED_HOLD, call, record));
         } else {
-            self.end_now(id, call, record);
+            self.end_now(call, record);
         }
     }
 
-    fn end_now(&mut self, _id: CallId, mut call: Call, record: CallRecord) {
+    /// The party is told as it may be now, which may be more or less than when the call ended.
+    fn end_now(&mut self, mut call: Call, mut record: CallRecord) {
         call.release(&mut self.out);
+        record.call.party = call.view().party;
         call.turn_all(Turn::CallOver, None, &mut self.out);
         self.out.push(Step::Ended(record));
     }
