@@ -53,7 +53,7 @@ impl Map {
         let stamps = channels.iter().filter_map(|channel| channel.creationtime);
         let at = stamps.chain(bridges.iter().filter_map(|bridge| bridge.creationtime)).max();
         let legs = channels.iter().map(|channel| self.live_leg(channel, channels, bridges)).collect();
-        Known { legs, at }
+        Known { legs, at, read_at: None }
     }
 
     /// Channels whose presentation is to be asked for because no frame has told it yet.
