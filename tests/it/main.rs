@@ -1,5 +1,6 @@
 //! The bridge as a whole, against a pretend Asterisk and a pretend Salesforce on real sockets.
 
 mod calls;
+mod gap;
 mod recordings;
 mod support;
