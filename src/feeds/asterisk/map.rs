@@ -70,7 +70,7 @@ impl Map {
         let stamps = channels.iter().filter_map(|channel| channel.creationtime);
         let at = stamps.chain(bridges.iter().filter_map(|bridge| bridge.creationtime)).max();
         let legs = channels.iter().map(|channel| self.live_leg(channel, channels, bridges)).collect();
-        Known { legs, at }
+        Known { legs, at, read_at: None }
     }
 
     /// Channels whose presentation is to be asked for because no frame has told it yet.
@@ -349,19 +349,22 @@ fn origin_now(channel: &Channel) -> Origin {
     }
 }
 
-/// Who had a dialled channel called: who is in one bridge with it, or who is connected to its number while it rings.
+/// Who had a dialled channel called: who is in one bridge with it, or who is connected to its number while it rings, and in the
+/// moments in which one of the two is in the bridge and the other is not: at the answer, and in the middle of a transfer.
 fn dialer(channel: &Channel, bridge: Option<&Bridge>, channels: &[Channel]) -> Option<LegId> {
-    let others = || channels.iter().filter(|other| other.id != channel.id);
-    let callers = others().filter(|other| origin_now(other) == Origin::CallsIn);
-    let mut candidates: Vec<&Channel> = match bridge {
-        Some(bridge) => callers.filter(|other| bridge.channels.contains(&other.id)).collect(),
-        None => callers
-            .filter(|other| other.connected.number == channel.caller.number || runs_dial_to(other, channel))
-            .filter(|other| other.caller.number == channel.connected.number)
-            .collect(),
+    let callers: Vec<&Channel> =
+        channels.iter().filter(|other| other.id != channel.id && origin_now(other) == Origin::CallsIn).collect();
+    let hears = |other: &&&Channel| bridge.is_some_and(|bridge| bridge.channels.contains(&other.id));
+    let calls = |other: &&&Channel| {
+        let reaches = other.connected.number == channel.caller.number || runs_dial_to(other, channel);
+        reaches && other.caller.number == channel.connected.number
     };
-    match candidates.len() {
-        1 => candidates.pop().map(id),
+    let mut candidates: Vec<&&Channel> = callers.iter().filter(hears).collect();
+    if candidates.is_empty() {
+        candidates = callers.iter().filter(calls).collect();
+    }
+    match candidates.as_slice() {
+        [only] => Some(id(only)),
         _ => None,
     }
 }
