@@ -2,7 +2,9 @@
 
 mod admin;
 mod board;
+mod explain;
 mod handles;
+pub mod ledger;
 mod policy;
 mod pump;
 mod readiness;
@@ -34,6 +36,9 @@ use crate::phone::PlanError;
 use crate::pops::{AgentStore, AgentsError, Hub, UnknownCaller};
 use crate::salesforce::{self, Client};
 use crate::secret::Secret;
+pub use explain::explain;
+pub use handles::linker;
+
 use board::Board;
 use handles::Parts;
 use policy::Policy;

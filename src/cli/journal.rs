@@ -1,14 +1,20 @@
 //! `ctibridge journal`: the calls on disk that are not yet, or could not be, logged.
 
-use serde_json::Value as Json;
+use std::path::PathBuf;
 
-use super::daemon::Daemon;
+use serde_json::Value as Json;
+use tokio::sync::OnceCell;
+
+use super::daemon::{Daemon, DaemonError};
 use super::table::{sheet, table};
 use super::{Context, output};
+use crate::bridge::ledger;
+use crate::http::JournalQuery;
+use crate::journal::Journal;
+use crate::lifecycle::Tasks;
+use crate::settings::Settings;
 
-const COLUMNS: [&str; 8] = ["id", "state", "call", "since", "tries", "due", "task", "reason"];
-/// What `list` shows where no state is named: what a person may have to do something about.
-const NOT_LOGGED: [&str; 3] = ["waiting", "on-the-wire", "parked"];
+const COLUMNS: [&str; 9] = ["id", "state", "call", "agent", "started", "attempts", "next_try", "task", "reason"];
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -20,12 +26,12 @@ pub struct Args {
 enum What {
     /// What waits and what is parked
     List {
-        /// Only these [default: all but open and done]
-        #[arg(long)]
-        state: Option<State>,
+        /// Only these
+        #[arg(long, default_value = "pending")]
+        state: State,
         /// At most so many
-        #[arg(long, default_value = "100")]
-        limit: usize,
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -54,86 +60,139 @@ enum What {
 /// How an entry stands.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum State {
-    /// The call is not over
-    Open,
+    /// Not logged as it should be: all but done
+    Pending,
     /// To be sent
     Waiting,
     /// Sent, without an answer yet
-    OnTheWire,
+    Wire,
     /// Logged
     Done,
     /// Refused for good
     Parked,
+    /// Every entry
+    All,
 }
 
 impl State {
     fn name(self) -> &'static str {
         match self {
-            Self::Open => "open",
+            Self::Pending => "pending",
             Self::Waiting => "waiting",
-            Self::OnTheWire => "on-the-wire",
+            Self::Wire => "wire",
             Self::Done => "done",
             Self::Parked => "parked",
+            Self::All => "all",
         }
     }
+}
+
+/// Asks the daemon, and reads the disk where no daemon runs.
+struct Ledger {
+    daemon: Daemon,
+    state_dir: PathBuf,
+    disk: OnceCell<(Journal, Tasks)>,
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let daemon = Daemon::new(&context.settings()?)?;
-    match &args.what {
-        What::List { state, limit, json } => list(&daemon, *state, *limit, *json).await,
-        What::Show { id, json } => show(&daemon, id, *json).await,
+    let ledger = Ledger::of(&context.settings()?)?;
+    let outcome = answer(&args.what, &ledger).await;
+    ledger.close().await;
+    outcome
+}
+
+async fn answer(what: &What, ledger: &Ledger) -> anyhow::Result<()> {
+    match what {
+        What::List { state, limit, json } => {
+            let rows = ledger.list(*state, *limit).await?;
+            if *json {
+                output::print_json(&Json::Array(rows))?;
+            } else if rows.is_empty() {
+                output::print("no such entry")?;
+            } else {
+                output::print(&table(&COLUMNS, &rows))?;
+            }
+        }
+        What::Show { id, json: true } => output::print_json(&ledger.show(id).await?)?,
+        What::Show { id, json: false } => output::print(&sheet(&ledger.show(id).await?))?,
         What::Retry { ids } => {
             for id in ids {
-                daemon.post(&["journal", id, "retry"]).await?;
+                ledger.retry(id).await?;
                 output::print(&format!("{id}: will be sent again"))?;
             }
-            Ok(())
         }
         What::Drop { ids } => {
             for id in ids {
-                daemon.delete(&["journal", id]).await?;
+                ledger.give_up(id).await?;
                 output::print(&format!("{id}: dropped"))?;
             }
-            Ok(())
         }
-        What::Export => export(&daemon).await,
-    }
-}
-
-async fn list(daemon: &Daemon, state: Option<State>, limit: usize, json: bool) -> anyhow::Result<()> {
-    let answer = daemon.get(&["journal"], &[]).await?;
-    let wanted = |entry: &&Json| {
-        let is = entry.get("state").and_then(Json::as_str).unwrap_or_default();
-        state.map_or_else(|| NOT_LOGGED.contains(&is), |state| state.name() == is)
-    };
-    let rows: Vec<Json> = entries(&answer).iter().filter(wanted).take(limit).cloned().collect();
-    if json {
-        output::print_json(&Json::Array(rows))?;
-    } else if rows.is_empty() {
-        output::print("no such entry")?;
-    } else {
-        output::print(&table(&COLUMNS, &rows))?;
+        What::Export => {
+            for entry in ledger.list(State::All, u32::MAX).await? {
+                output::print_json_line(&entry)?;
+            }
+        }
     }
     Ok(())
 }
 
-async fn show(daemon: &Daemon, id: &str, json: bool) -> anyhow::Result<()> {
-    let entry = daemon.get(&["journal", id], &[]).await?;
-    if json {
-        output::print_json(&entry)?;
-    } else {
-        output::print(&sheet(&entry))?;
+impl Ledger {
+    fn of(settings: &Settings) -> anyhow::Result<Self> {
+        let state_dir = settings.bridge.state_dir().to_owned();
+        Ok(Self { daemon: Daemon::new(settings)?, state_dir, disk: OnceCell::new() })
     }
-    Ok(())
-}
 
-async fn export(daemon: &Daemon) -> anyhow::Result<()> {
-    let answer = daemon.get(&["journal"], &[]).await?;
-    for entry in entries(&answer) {
-        output::print_json_line(entry)?;
+    async fn list(&self, state: State, limit: u32) -> anyhow::Result<Vec<Json>> {
+        let query = [("state", state.name()), ("limit", &limit.to_string())];
+        match self.daemon.get(&["journal"], &query).await {
+            Err(DaemonError::NotRunning { .. }) => {
+                let query = JournalQuery { state: Some(state.name().to_owned()), limit };
+                let entries = ledger::list(self.disk().await?, query).await?;
+                entries.iter().map(|entry| Ok(serde_json::to_value(entry)?)).collect()
+            }
+            answered => Ok(entries(&answered?).to_vec()),
+        }
     }
-    Ok(())
+
+    async fn show(&self, id: &str) -> anyhow::Result<Json> {
+        match self.daemon.get(&["journal", id], &[]).await {
+            Err(DaemonError::NotRunning { .. }) => {
+                Ok(serde_json::to_value(ledger::show(self.disk().await?, id).await?)?)
+            }
+            answered => Ok(answered?),
+        }
+    }
+
+    async fn retry(&self, id: &str) -> anyhow::Result<()> {
+        match self.daemon.post(&["journal", id, "retry"]).await {
+            Err(DaemonError::NotRunning { .. }) => drop(ledger::retry(self.disk().await?, id).await?),
+            answered => drop(answered?),
+        }
+        Ok(())
+    }
+
+    async fn give_up(&self, id: &str) -> anyhow::Result<()> {
+        match self.daemon.delete(&["journal", id]).await {
+            Err(DaemonError::NotRunning { .. }) => ledger::give_up(self.disk().await?, id).await?,
+            answered => drop(answered?),
+        }
+        Ok(())
+    }
+
+    /// The journal itself; held against a daemon until this is closed.
+    async fn disk(&self) -> anyhow::Result<&Journal> {
+        let open = async || {
+            let (tasks, _deaths) = Tasks::new();
+            Ok::<_, anyhow::Error>((Journal::open(&self.state_dir, &tasks).await?, tasks))
+        };
+        Ok(&self.disk.get_or_try_init(open).await?.0)
+    }
+
+    async fn close(self) {
+        if let Some((_, tasks)) = self.disk.into_inner() {
+            tasks.stop().await;
+        }
+    }
 }
 
 /// The list itself, or the one under `entries`.
