@@ -112,13 +112,13 @@ fn clear(state_dir: &Path) {
 }
 
 fn not_started(error: bridge::StartError) -> anyhow::Error {
-    match error {
-        bridge::StartError::Listen { address, error } => anyhow!(
+    if let bridge::StartError::Listen { address, error } = error {
+        return anyhow!(
             "cannot listen on {address}: {error}. Does a demo or a ctibridge run already? \
              Choose another address: ctibridge demo --listen 127.0.0.1:8470"
-        ),
-        other => other.into(),
+        );
     }
+    error.into()
 }
 
 /// `config/demo.toml`, with the two pretend sides and a state folder of its own.
