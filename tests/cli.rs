@@ -166,19 +166,27 @@ fn a_token_is_refused_where_it_would_not_count() {
 }
 
 #[test]
-fn without_a_daemon_its_commands_say_what_to_do() {
+fn without_a_daemon_a_look_up_asks_salesforce_itself() {
     let (_folder, file) = site("");
-    for args in
-        [&["lookup", "030 231250444"][..], &["journal", "list"], &["journal", "retry", "7"], &["journal", "export"]]
-    {
-        let args = [args, &["--config", &file]].concat();
-        let output = run(&args);
-        assert_eq!(code(&output), 1, "{args:?}");
-        assert_eq!(
-            err(&output).lines().last().unwrap(),
-            "ctibridge: no ctibridge answers at http://127.0.0.1:1; start it (systemctl start ctibridge), or name its settings with --config"
-        );
+    let output = run(&["lookup", "+4930231250444", "--config", &file]);
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("Salesforce"), "{}", err(&output));
+}
+
+#[test]
+fn without_a_daemon_the_journal_is_read_from_the_disk() {
+    let (_folder, file) = site("");
+    for (args, said) in [
+        (&["journal", "list"][..], "no such entry\n"),
+        (&["journal", "list", "--json", "--state", "all"], "[]\n"),
+        (&["journal", "export"], ""),
+    ] {
+        let output = run(&[args, &["--config", &file]].concat());
+        assert_eq!((code(&output), out(&output).as_str()), (0, said), "{args:?}: {}", err(&output));
     }
+    let output = run(&["journal", "retry", "7", "--config", &file]);
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("No such entry"), "{}", err(&output));
 }
 
 /// Answers one request with this, and gives back what was asked.

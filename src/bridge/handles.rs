@@ -3,12 +3,12 @@
 use tokio::sync::watch;
 
 use super::board::Board;
-use super::{Config, readiness};
+use super::{Config, explain, ledger, readiness};
 use crate::calls::record::CallKey;
 use crate::directory::Directory;
 use crate::feeds::StatusHandle;
-use crate::http::{self, Fate, Handles, JournalEntry, JournalHandles, JournalQuery, JournalTrouble, ask};
-use crate::journal::{Changed, Entry, EntryId, EntryState, Filter, Journal, JournalError, Note, Noted};
+use crate::http::{self, Handles, JournalHandles, JournalQuery, ask};
+use crate::journal::Journal;
 use crate::metrics::{Frame, Metrics};
 use crate::pops::{AgentStore, Hub, Linker, UnknownCaller};
 use crate::salesforce::{Client, Links};
@@ -32,20 +32,28 @@ pub struct Parts {
 impl Parts {
     /// Links go to where the login says the org is, and until then to where the settings say.
     pub fn linker(&self) -> Linker {
-        let links = {
-            let parts = self.clone();
-            move || {
-                let instance = parts.client.instance_url().unwrap_or_else(|| parts.endpoint.clone());
-                Links::new(&parts.details_link, Some(&instance))
-            }
-        };
-        let (search, new_lead) = (links.clone(), links.clone());
-        Linker::new(
-            move |object, id| links().record(object, id),
-            move |number| search().search(number),
-            move |number| new_lead().new_lead(number),
-        )
+        let parts = self.clone();
+        made_by(move || {
+            let instance = parts.client.instance_url().unwrap_or_else(|| parts.endpoint.clone());
+            Links::new(&parts.details_link, Some(&instance))
+        })
     }
+}
+
+/// Links into an org whose address is known.
+#[must_use]
+pub fn linker(details_link: &str, instance_url: Option<&str>) -> Linker {
+    let links = Links::new(details_link, instance_url);
+    made_by(move || links.clone())
+}
+
+fn made_by(links: impl Fn() -> Links + Clone + Send + Sync + 'static) -> Linker {
+    let (search, new_lead) = (links.clone(), links.clone());
+    Linker::new(
+        move |object, id| links().record(object, id),
+        move |number| search().search(number),
+        move |number| new_lead().new_lead(number),
+    )
 }
 
 pub fn handles(
@@ -57,6 +65,7 @@ pub fn handles(
 ) -> Handles {
     let (directory, board) = (parts.directory.clone(), parts.board.clone());
     let (for_readiness, for_metrics) = (parts.clone(), parts.clone());
+    let (explained, linker, offer) = (parts.directory.clone(), parts.linker(), unknown.clone());
     Handles {
         name: config.name.clone(),
         public_url: config.http.public_url.clone(),
@@ -71,7 +80,13 @@ pub fn handles(
             let directory = directory.clone();
             async move { directory.find(&number).await }
         }),
-        explain: None,
+        explain: Some(ask(move |number| {
+            let (directory, linker, unknown) = (explained.clone(), linker.clone(), *offer.borrow());
+            async move {
+                let answer = directory.find(&number).await;
+                explain(&answer, &linker, unknown).into()
+            }
+        })),
         calls: ask(move |()| std::future::ready(board.all())),
         journal: journal_handles(parts),
         readiness: ask(move |()| std::future::ready(readiness::readiness(&for_readiness))),
@@ -103,101 +118,27 @@ fn journal_handles(parts: &Parts) -> JournalHandles {
     JournalHandles {
         list: ask(move |query: JournalQuery| {
             let journal = list.clone();
-            async move { listed(&journal, query).await }
+            async move { ledger::list(&journal, query).await }
         }),
         show: ask(move |id: String| {
             let journal = show.clone();
-            async move { shown(&journal, &id).await }
+            async move { ledger::show(&journal, &id).await }
         }),
         retry: ask(move |id: String| {
             let journal = retry.clone();
-            async move {
-                changed(journal.retry(number(&id)?).await)?;
-                shown(&journal, &id).await
-            }
+            async move { ledger::retry(&journal, &id).await }
         }),
         drop: ask(move |id: String| {
             let journal = drop.clone();
-            async move { changed(journal.drop_entry(number(&id)?).await) }
+            async move { ledger::give_up(&journal, &id).await }
         }),
         note: ask(move |note: http::Note| {
             let journal = note_to.clone();
-            async move { noted(journal.note(note.call.as_str(), note_of(&note)).await) }
+            async move { ledger::note(&journal, &note).await }
         }),
         agents_of: ask(move |key: CallKey| {
             let (journal, board) = (agents_of.clone(), board.clone());
             async move { Ok(board.agents_of(&key).or(journal.agents_of(key.as_str()).await)) }
         }),
-    }
-}
-
-fn note_of(note: &http::Note) -> Note {
-    Note {
-        extension: note.by.as_ref().map(|extension| extension.0.clone()),
-        disposition: note.disposition.clone(),
-        notes: note.notes.clone(),
-        record_id: note.record_id.clone(),
-    }
-}
-
-fn noted(outcome: Result<Noted, JournalError>) -> Result<(), JournalTrouble> {
-    match outcome.map_err(unavailable)? {
-        Noted::Open | Noted::Waiting | Noted::Update | Noted::Parked => Ok(()),
-        Noted::NotFound => Err(JournalTrouble::NotFound),
-    }
-}
-
-async fn listed(journal: &Journal, query: JournalQuery) -> Result<Vec<JournalEntry>, JournalTrouble> {
-    let word = query.state.unwrap_or_else(|| "pending".to_owned());
-    let filter = Filter::parse(&word).ok_or_else(|| {
-        JournalTrouble::Unreadable("state is one of pending, waiting, wire, parked, done, all.".to_owned())
-    })?;
-    let entries = journal.list(filter, query.limit).await.map_err(unavailable)?;
-    Ok(entries.iter().map(entry_view).collect())
-}
-
-async fn shown(journal: &Journal, id: &str) -> Result<JournalEntry, JournalTrouble> {
-    let entry = journal.entry(number(id)?).await.map_err(unavailable)?.ok_or(JournalTrouble::NotFound)?;
-    Ok(JournalEntry { details: serde_json::to_value(&entry).ok(), ..entry_view(&entry) })
-}
-
-fn number(id: &str) -> Result<EntryId, JournalTrouble> {
-    id.parse().map(EntryId).map_err(|_| JournalTrouble::NotFound)
-}
-
-fn changed(outcome: Result<Changed, JournalError>) -> Result<(), JournalTrouble> {
-    match outcome.map_err(unavailable)? {
-        Changed::Done => Ok(()),
-        Changed::NotNow => {
-            Err(JournalTrouble::NotNow("It is on the wire or done already. Look again in a minute.".into()))
-        }
-        Changed::NotFound => Err(JournalTrouble::NotFound),
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "made to be given to map_err")]
-fn unavailable(error: JournalError) -> JournalTrouble {
-    JournalTrouble::Unavailable(error.to_string())
-}
-
-fn entry_view(entry: &Entry) -> JournalEntry {
-    let (state, reason, next_try) = match &entry.state {
-        EntryState::Waiting { not_before, reason } => (Fate::Waiting, reason.as_ref(), *not_before),
-        EntryState::Wire { look_at, .. } => (Fate::Wire, None, *look_at),
-        EntryState::Done { .. } => (Fate::Done, None, None),
-        EntryState::Parked { reason, .. } => (Fate::Parked, Some(reason), None),
-    };
-    JournalEntry {
-        id: entry.id.0.to_string(),
-        key: entry.key.clone(),
-        call: entry.call.to_string(),
-        agent: entry.agent.as_ref().map(|extension| extension.0.clone()),
-        state,
-        reason: reason.map(|reason| format!("{}: {}; {}", reason.code, reason.message, reason.advice)),
-        started: entry.record.call.started,
-        next_try,
-        attempts: entry.attempts,
-        task: entry.task.as_ref().map(ToString::to_string),
-        details: None,
     }
 }

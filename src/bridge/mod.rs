@@ -2,7 +2,9 @@
 
 mod admin;
 mod board;
+mod explain;
 mod handles;
+pub mod ledger;
 mod policy;
 mod pump;
 mod readiness;
@@ -35,6 +37,9 @@ use crate::phone::PlanError;
 use crate::pops::{AgentStore, AgentsError, Hub, UnknownCaller};
 use crate::salesforce::{self, Client};
 use crate::secret::Secret;
+pub use explain::explain;
+pub use handles::linker;
+
 use board::Board;
 use handles::Parts;
 use policy::Policy;
@@ -83,6 +88,14 @@ pub enum StartError {
     Plan(#[from] PlanError),
     #[error("http.trusted_proxies: {0}")]
     Proxies(#[from] NotAnAddress),
+}
+
+impl StartError {
+    /// Something else listens where this bridge would.
+    #[must_use]
+    pub fn is_taken_address(&self) -> bool {
+        matches!(self, Self::Listen { error, .. } if error.kind() == io::ErrorKind::AddrInUse)
+    }
 }
 
 /// A running bridge.

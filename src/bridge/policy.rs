@@ -2,6 +2,7 @@
 
 use crate::calls::record::{CallRecord, Direction, OpenCall};
 use crate::journal;
+use crate::phone::PhoneNumber;
 use crate::pops;
 
 /// The part of the settings that may change while the bridge runs.
@@ -16,7 +17,11 @@ pub struct Policy {
 impl Policy {
     /// A call with one of the numbers that are to be left alone.
     pub fn ignores(&self, call: &OpenCall) -> bool {
-        let Some(number) = call.party.number.e164() else { return false };
+        let number = match &call.party.number {
+            PhoneNumber::E164 { e164, .. } => e164,
+            PhoneNumber::Internal { digits } => digits,
+            PhoneNumber::Withheld | PhoneNumber::Unreadable { .. } => return false,
+        };
         self.ignore_numbers.iter().any(|pattern| match pattern.strip_suffix('*') {
             Some(head) => number.starts_with(head),
             None => number == pattern,

@@ -1,9 +1,9 @@
 //! One call while it runs: who it is with, who of us has to do with it, and what of it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::event::{Cause, LegId, Presentation};
 use super::record::{
@@ -17,6 +17,8 @@ use crate::phone::PhoneNumber;
 /// The tracker's own number of a call, in the order in which calls began.
 pub(super) type CallId = u64;
 
+/// So soon before a transfer a phone takes the line off hold, as part of it.
+const TRANSFER_HOLD: SignedDuration = SignedDuration::from_secs(1);
 /// The longest story that is kept of a call; what comes later is left out of it, not out of the times.
 const MAX_JOURNEY: usize = 200;
 
@@ -34,6 +36,8 @@ pub(super) struct Call {
     screens: BTreeMap<Extension, Screen>,
     /// Phones that speak with the outside party, and since when.
     talking: BTreeMap<LegId, (Extension, Timestamp)>,
+    /// Phones that have spoken with the outside party.
+    have_talked: BTreeSet<LegId>,
     hangup: Option<HungUpBy>,
     /// The agent who placed the call gave up before it was answered.
     agent_gave_up: bool,
@@ -83,17 +87,19 @@ impl Call {
         call
     }
 
-    /// A call that an earlier run of the daemon left open.
+    /// A call that an earlier run of the daemon left open. Its agents have had their pops.
     pub fn restore(facts: OpenCall) -> Self {
+        let screens = facts.agents.iter().map(|part| (part.extension.clone(), Screen::Withdrawn)).collect();
         Self {
             facts,
+            screens,
             presentation: Presentation::Unknown,
             root: None,
             outside: Vec::new(),
             primary: None,
             in_queue: false,
-            screens: BTreeMap::new(),
             talking: BTreeMap::new(),
+            have_talked: BTreeSet::new(),
             hangup: None,
             agent_gave_up: false,
             outside_cause: None,
@@ -191,6 +197,17 @@ impl Call {
         }
     }
 
+    /// A phone takes the line off hold to transfer it: that is told as the transfer alone.
+    pub fn transferred(&mut self, at: Timestamp, by: Option<Extension>, to: Option<String>) {
+        let taken_back = by.clone().map(Happening::Resumed);
+        if self.facts.journey.last().is_some_and(|step| {
+            Some(&step.what) == taken_back.as_ref() && at.duration_since(step.at).abs() < TRANSFER_HOLD
+        }) {
+            self.facts.journey.pop();
+        }
+        self.note(at, Happening::Transferred { by, to });
+    }
+
     pub fn note(&mut self, at: Timestamp, what: Happening) {
         if self.facts.journey.len() < MAX_JOURNEY {
             self.facts.journey.push(JourneyStep { at, what });
@@ -259,6 +276,11 @@ impl Call {
             AgentPart { extension: extension.clone(), rang: false, dialed: false, talk_ms: 0, last_talk: None };
         change(&mut part);
         self.facts.agents.push(part);
+    }
+
+    /// Whether this phone speaks with the outside party for the first time.
+    pub fn first_words(&mut self, leg: &LegId) -> bool {
+        self.have_talked.insert(leg.clone())
     }
 
     pub fn has_talked(&self, extension: &Extension) -> bool {

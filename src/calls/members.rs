@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::call::{Beginning, Call, CallId};
 use super::event::{LegId, Origin, Presentation, Side};
 use super::legs::{DialedBy, LiveLeg, Ring, Root};
-use super::record::{Direction, Extension, Happening};
+use super::record::{Direction, Extension};
 use super::screen::Turn;
 use super::step::Step;
 use super::switchboard::Switchboard;
@@ -261,7 +261,7 @@ impl Switchboard {
         let extension = self.legs.get(by).and_then(LiveLeg::extension).cloned();
         let id = transferee.and_then(|leg| self.call_of(&leg)).or_else(|| self.call_of(by));
         if let Some(call) = id.and_then(|id| self.calls.get_mut(&id)) {
-            call.note(at, Happening::Transferred { by: extension, to: Some(target) });
+            call.transferred(at, extension, Some(target));
         }
     }
 
@@ -280,7 +280,7 @@ impl Switchboard {
             (kept, other) => kept.or(other),
         };
         if let Some(call) = into.and_then(|id| self.calls.get_mut(&id)) {
-            call.note(at, Happening::Transferred { by, to });
+            call.transferred(at, by, to);
         }
     }
 

@@ -36,7 +36,7 @@ pub(super) struct Switchboard {
     pub(super) legs: Legs,
     pub(super) calls: BTreeMap<CallId, Call>,
     /// Finished calls whose presentation is awaited.
-    waiting: Vec<(Instant, CallId, Call, CallRecord)>,
+    waiting: Vec<(Instant, Call, CallRecord)>,
     next_id: CallId,
     /// The latest stamp of the PBX, and when it was read.
     pub(super) stamp: Option<(Timestamp, Instant)>,
@@ -73,20 +73,21 @@ impl Switchboard {
     /// Time has passed.
     pub fn clock(&mut self, now: Instant) -> Vec<Step> {
         self.now = now;
-        for call in self.calls.values_mut() {
+        let ended = self.waiting.iter_mut().map(|(_, call, _)| call);
+        for call in self.calls.values_mut().chain(ended) {
             if call.hold_is_over(now) {
                 call.release(&mut self.out);
             }
             call.turn_all(Turn::Clock(now), None, &mut self.out);
         }
-        for (_, id, call, record) in self.waiting.extract_if(.., |(until, ..)| *until <= now).collect::<Vec<_>>() {
-            self.end_now(id, call, record);
+        for (_, call, record) in self.waiting.extract_if(.., |(until, ..)| *until <= now).collect::<Vec<_>>() {
+            self.end_now(call, record);
         }
         self.drain()
     }
 
     pub fn deadline(&self) -> Option<Instant> {
-        let waiting = self.waiting.iter().map(|(until, ..)| *until);
+        let waiting = self.waiting.iter().map(|(until, call, _)| call.deadline().map_or(*until, |it| it.min(*until)));
         self.calls.values().filter_map(Call::deadline).chain(waiting).min()
     }
 
@@ -157,11 +158,10 @@ impl Switchboard {
         for call in self.calls.values_mut().filter(|call| call.primary.as_ref() == Some(leg)) {
             call.present(presentation, &mut self.out);
         }
-        let known = |waiting: &mut (Instant, CallId, Call, CallRecord)| waiting.2.primary.as_ref() == Some(leg);
-        for (_, id, mut call, mut record) in self.waiting.extract_if(.., known).collect::<Vec<_>>() {
+        let known = |waiting: &mut (Instant, Call, CallRecord)| waiting.1.primary.as_ref() == Some(leg);
+        for (_, mut call, record) in self.waiting.extract_if(.., known).collect::<Vec<_>>() {
             call.present(presentation, &mut self.out);
-            record.call.party = call.view().party;
-            self.end_now(id, call, record);
+            self.end_now(call, record);
         }
     }
 
@@ -416,7 +416,7 @@ impl Switchboard {
             return;
         };
         let first = !call.is_answered();
-        let new_to_it = !call.has_talked(extension);
+        let new_to_it = call.first_words(leg);
         call.answer(at);
         call.agent(extension, |part| {
             part.rang |= was_called && rang;
@@ -471,14 +471,16 @@ impl Switchboard {
         }
         let record = call.finish(at, estimated);
         if call.awaits_presentation() {
-            self.waiting.push((self.now + ENDED_HOLD, id, call, record));
+            self.waiting.push((self.now + ENDED_HOLD, call, record));
         } else {
-            self.end_now(id, call, record);
+            self.end_now(call, record);
         }
     }
 
-    fn end_now(&mut self, _id: CallId, mut call: Call, record: CallRecord) {
+    /// Goes by the number alone when the presentation is still not known.
+    fn end_now(&mut self, mut call: Call, mut record: CallRecord) {
         call.release(&mut self.out);
+        record.call.party = call.view().party;
         call.turn_all(Turn::CallOver, None, &mut self.out);
         self.out.push(Step::Ended(record));
     }

@@ -1,16 +1,22 @@
 //! `ctibridge journal`: the calls on disk that are not yet, or could not be, logged.
 
-use serde_json::Value as Json;
+use std::path::PathBuf;
 
-use super::daemon::Daemon;
+use serde_json::Value as Json;
+use tokio::sync::OnceCell;
+
+use super::daemon::{Daemon, DaemonError};
 use super::table::{sheet_from, table};
 use super::{Context, output};
+use crate::bridge::ledger;
+use crate::http::JournalQuery;
+use crate::journal::Journal;
+use crate::lifecycle::Tasks;
+use crate::settings::Settings;
 
 const COLUMNS: [&str; 8] = ["id", "state", "call", "agent", "started", "next_try", "task", "reason"];
 /// What `show` begins with.
 const FIRST: [&str; 6] = ["id", "state", "reason", "call", "agent", "started"];
-/// More than a journal holds.
-const ALL: &str = "4294967295";
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -26,7 +32,7 @@ enum What {
         #[arg(long, default_value = "pending")]
         state: State,
         /// At most so many
-        #[arg(long, default_value = "100")]
+        #[arg(long, default_value_t = 100)]
         limit: u32,
         /// As JSON
         #[arg(long)]
@@ -78,8 +84,8 @@ impl State {
             Self::Pending => "pending",
             Self::Waiting => "waiting",
             Self::Wire => "wire",
-            Self::Parked => "parked",
             Self::Done => "done",
+            Self::Parked => "parked",
             Self::All => "all",
         }
     }
@@ -93,45 +99,64 @@ impl State {
     }
 }
 
+/// Asks the daemon, and reads the disk where no daemon runs.
+struct Ledger {
+    daemon: Daemon,
+    state_dir: PathBuf,
+    disk: OnceCell<(Journal, Tasks)>,
+}
+
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let daemon = Daemon::new(&context.settings()?)?;
-    match &args.what {
-        What::List { state, limit, json } => list(&daemon, *state, *limit, *json).await,
-        What::Show { id, json } => show(&daemon, id, *json).await,
-        What::Retry { ids, all: false } => retry(&daemon, ids).await,
-        What::Retry { all: true, .. } => retry(&daemon, &parked(&daemon).await?).await,
+    let ledger = Ledger::of(&context.settings()?)?;
+    let outcome = answer(&args.what, &ledger).await;
+    ledger.close().await;
+    outcome
+}
+
+async fn answer(what: &What, ledger: &Ledger) -> anyhow::Result<()> {
+    match what {
+        What::List { state, limit, json } => {
+            let rows = ledger.list(*state, *limit).await?;
+            if *json {
+                output::print_json(&Json::Array(rows))?;
+            } else if rows.is_empty() {
+                output::print(state.none())?;
+            } else {
+                output::print(&table(&COLUMNS, &rows))?;
+            }
+        }
+        What::Show { id, json: true } => output::print_json(&ledger.show(id).await?)?,
+        What::Show { id, json: false } => {
+            output::print(&sheet_from(&without_details(ledger.show(id).await?), &FIRST))?;
+        }
+        What::Retry { ids, all: false } => retry(ledger, ids).await?,
+        What::Retry { all: true, .. } => retry(ledger, &parked(ledger).await?).await?,
         What::Drop { ids } => {
             for id in ids {
-                daemon.delete(&["journal", id]).await?;
+                ledger.give_up(id).await?;
                 output::print(&format!("{id}: dropped"))?;
             }
-            Ok(())
         }
-        What::Export => export(&daemon).await,
-    }
-}
-
-async fn list(daemon: &Daemon, state: State, limit: u32, json: bool) -> anyhow::Result<()> {
-    let answer = daemon.get(&["journal"], &[("state", state.name()), ("limit", &limit.to_string())]).await?;
-    let rows = entries(&answer);
-    if json {
-        output::print_json(&Json::Array(rows.to_vec()))?;
-    } else if rows.is_empty() {
-        output::print(state.none())?;
-    } else {
-        output::print(&table(&COLUMNS, rows))?;
+        What::Export => {
+            for entry in ledger.list(State::All, u32::MAX).await? {
+                output::print_json_line(&entry)?;
+            }
+        }
     }
     Ok(())
 }
 
-async fn show(daemon: &Daemon, id: &str, json: bool) -> anyhow::Result<()> {
-    let entry = daemon.get(&["journal", id], &[]).await?;
-    if json {
-        output::print_json(&entry)?;
-    } else {
-        output::print(&sheet_from(&without_details(entry), &FIRST))?;
+async fn retry(ledger: &Ledger, ids: &[String]) -> anyhow::Result<()> {
+    for id in ids {
+        ledger.retry(id).await?;
+        output::print(&format!("{id}: will be sent again"))?;
     }
     Ok(())
+}
+
+async fn parked(ledger: &Ledger) -> anyhow::Result<Vec<String>> {
+    let entries = ledger.list(State::Parked, u32::MAX).await?;
+    Ok(entries.iter().filter_map(|entry| entry.get("id")?.as_str()).map(str::to_owned).collect())
 }
 
 /// They are for programs.
@@ -142,26 +167,63 @@ fn without_details(mut entry: Json) -> Json {
     entry
 }
 
-async fn parked(daemon: &Daemon) -> anyhow::Result<Vec<String>> {
-    let answer = daemon.get(&["journal"], &[("state", State::Parked.name()), ("limit", ALL)]).await?;
-    let ids = entries(&answer).iter().filter_map(|entry| entry.get("id")?.as_str());
-    Ok(ids.map(str::to_owned).collect())
-}
-
-async fn retry(daemon: &Daemon, ids: &[String]) -> anyhow::Result<()> {
-    for id in ids {
-        daemon.post(&["journal", id, "retry"]).await?;
-        output::print(&format!("{id}: will be sent again"))?;
+impl Ledger {
+    fn of(settings: &Settings) -> anyhow::Result<Self> {
+        let state_dir = settings.bridge.state_dir().to_owned();
+        Ok(Self { daemon: Daemon::new(settings)?, state_dir, disk: OnceCell::new() })
     }
-    Ok(())
-}
 
-async fn export(daemon: &Daemon) -> anyhow::Result<()> {
-    let answer = daemon.get(&["journal"], &[("state", "all"), ("limit", ALL)]).await?;
-    for entry in entries(&answer) {
-        output::print_json_line(entry)?;
+    async fn list(&self, state: State, limit: u32) -> anyhow::Result<Vec<Json>> {
+        let query = [("state", state.name()), ("limit", &limit.to_string())];
+        match self.daemon.get(&["journal"], &query).await {
+            Err(DaemonError::NotRunning { .. }) => {
+                let query = JournalQuery { state: Some(state.name().to_owned()), limit };
+                let entries = ledger::list(self.disk().await?, query).await?;
+                entries.iter().map(|entry| Ok(serde_json::to_value(entry)?)).collect()
+            }
+            answered => Ok(entries(&answered?).to_vec()),
+        }
     }
-    Ok(())
+
+    async fn show(&self, id: &str) -> anyhow::Result<Json> {
+        match self.daemon.get(&["journal", id], &[]).await {
+            Err(DaemonError::NotRunning { .. }) => {
+                Ok(serde_json::to_value(ledger::show(self.disk().await?, id).await?)?)
+            }
+            answered => Ok(answered?),
+        }
+    }
+
+    async fn retry(&self, id: &str) -> anyhow::Result<()> {
+        match self.daemon.post(&["journal", id, "retry"]).await {
+            Err(DaemonError::NotRunning { .. }) => drop(ledger::retry(self.disk().await?, id).await?),
+            answered => drop(answered?),
+        }
+        Ok(())
+    }
+
+    async fn give_up(&self, id: &str) -> anyhow::Result<()> {
+        match self.daemon.delete(&["journal", id]).await {
+            Err(DaemonError::NotRunning { .. }) => ledger::give_up(self.disk().await?, id).await?,
+            answered => drop(answered?),
+        }
+        Ok(())
+    }
+
+    /// The journal itself; held against a daemon until this is closed.
+    async fn disk(&self) -> anyhow::Result<&Journal> {
+        let open = async || {
+            let (tasks, _deaths) = Tasks::new();
+            Ok::<_, anyhow::Error>((Journal::open(&self.state_dir, &tasks).await?, tasks))
+        };
+        Ok(&self.disk.get_or_try_init(open).await?.0)
+    }
+
+    async fn close(self) {
+        if let Some((_, tasks)) = self.disk.into_inner() {
+            tasks.stop().await;
+        }
+    }
 }
 
 /// The list itself, or the one under `entries`.

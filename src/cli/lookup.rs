@@ -1,11 +1,21 @@
 //! `ctibridge lookup`: who is it, as the daemon would answer.
 
-use serde_json::Value as Json;
+use std::time::Duration;
 
-use super::daemon::Daemon;
+use serde_json::{Value as Json, json};
+
+use super::daemon::{Daemon, DaemonError};
 use super::table::{sheet, table};
 use super::{Context, output};
+use crate::bridge::{explain, linker};
+use crate::directory::Directory;
+use crate::pops::MatchView;
+use crate::salesforce::Client;
+use crate::settings::Settings;
 use crate::telemetry::Escaped;
+
+/// Nobody's phone rings while an operator waits.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -21,18 +31,42 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let daemon = Daemon::new(&context.settings()?)?;
+    let settings = context.settings()?;
     let mut query = vec![("number", args.number.as_str())];
     if args.explain {
         query.push(("explain", "true"));
     }
-    let answer = daemon.get(&["lookup"], &query).await?;
+    let answer = match Daemon::new(&settings)?.get(&["lookup"], &query).await {
+        Err(DaemonError::NotRunning { .. }) => without_daemon(args, &settings).await?,
+        answered => answered?,
+    };
     if args.json {
         output::print_json(&answer)?;
     } else {
         output::print(&text(&answer))?;
     }
     Ok(())
+}
+
+/// As the daemon would answer, had it just started and all the time it needs.
+async fn without_daemon(args: &Args, settings: &Settings) -> anyhow::Result<Json> {
+    let plan = settings.bridge.number_plan()?;
+    let number = plan.read(&args.number);
+    let client = Client::new(&settings.salesforce)?;
+    let directory = Directory::new(client.clone(), plan.clone(), settings.directory.clone());
+    let answer = directory.find_surely(&number, PATIENCE).await?;
+    let linker = linker(&settings.salesforce.details_link, client.instance_url().as_deref());
+    let mut json = json!({
+        "number": { "input": args.number, "e164": number.e164(), "region": plan.region(), "kind": number.kind() },
+        "source": answer.source,
+        "matches": MatchView::all(&answer, &linker),
+        "create_url": number.e164().and_then(|number| linker.new_lead(number)),
+        "search_url": number.e164().and_then(|number| linker.search(number)),
+    });
+    if let (true, Some(object)) = (args.explain, json.as_object_mut()) {
+        object.insert("explain".to_owned(), explain(&answer, &linker, settings.pops.unknown).into());
+    }
+    Ok(json)
 }
 
 fn text(answer: &Json) -> String {

@@ -12,10 +12,12 @@ mod journal;
 mod login;
 mod lookup;
 mod man;
+mod narrator;
 mod output;
 mod replay;
 mod run;
 mod sandbox;
+mod stage;
 mod table;
 
 pub use assemble::bridge_config;
@@ -23,7 +25,7 @@ pub use assemble::bridge_config;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
@@ -151,9 +153,4 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }
-}
-
-/// What a subcommand says that is not in this build.
-fn not_built(what: &str) -> anyhow::Error {
-    anyhow!("{what} is not built yet")
 }

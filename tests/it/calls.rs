@@ -6,7 +6,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ctibridge::calls::Site;
-use ctibridge::calls::feed::{FeedMessage, Snapshot};
+use ctibridge::calls::event::{
+    Application, BridgeId, BridgeKind, CallEvent, Cause, DialState, Leg, LegId, Origin, Presentation, Side, What,
+};
+use ctibridge::calls::feed::{FeedMessage, Known, Snapshot};
 use ctibridge::calls::record::{CallRecord, Direction, Extension};
 use ctibridge::calls::step::Step;
 use ctibridge::calls::tracker::Tracker;
@@ -180,4 +183,97 @@ fn a_withheld_number_is_in_no_step() {
     let leaked = "+4930231250199";
     assert!(frames.contains(leaked) && !told.contains(leaked));
     assert!(played.pops.values().flatten().all(|(_, number)| number.is_none()));
+}
+
+/// Events as no PBX would send them: any leg, in any order, twice, or about legs that never were.
+fn nonsense(random: &mut fastrand::Rng, nth: u32, at: jiff::Timestamp) -> CallEvent {
+    // Only a leg that appears has a new id: a PBX never uses one again.
+    let leg = |random: &mut fastrand::Rng| LegId(format!("100.{}", nth.saturating_sub(random.u32(..12))));
+    let bridge = |random: &mut fastrand::Rng| BridgeId(format!("b{}", random.u8(..4)));
+    let id = leg(random);
+    let what = match random.u8(..13) {
+        0 | 1 => {
+            let id = LegId(format!("100.{nth}"));
+            let sides = [
+                Side::Outside,
+                Side::Phone(Extension("101".into())),
+                Side::Phone(Extension("102".into())),
+                Side::Link("l".into()),
+            ];
+            What::Appeared(Leg {
+                id,
+                side: sides[random.usize(..sides.len())].clone(),
+                origin: if random.bool() { Origin::CallsIn } else { Origin::IsCalled },
+                number: "+4930231250444".into(),
+                name: String::new(),
+                dialed: ["", "101", "+493023125101"][random.usize(..3)].into(),
+                presentation: if random.u8(..4) == 0 { Presentation::Awaited } else { Presentation::Allowed },
+            })
+        }
+        2 | 3 => What::Dial {
+            from: random.bool().then(|| leg(random)),
+            to: id,
+            state: [DialState::Started, DialState::Ringing, DialState::Answered, DialState::Over][random.usize(..4)],
+            number: random.bool().then(|| "+4930231250555".to_owned()),
+        },
+        4 => What::Ringing(id),
+        5 => What::Runs { leg: id, application: Application::Queue("support".into()), dialed: "200".into() },
+        6 | 7 => What::Joined {
+            leg: id,
+            bridge: bridge(random),
+            kind: if random.u8(..5) == 0 { BridgeKind::Holding } else { BridgeKind::Mixing },
+        },
+        8 => What::Left { leg: id, bridge: bridge(random) },
+        9 => {
+            if random.bool() {
+                What::Held(id)
+            } else {
+                What::Resumed(id)
+            }
+        }
+        10 => What::AttendedTransfer { first: id, second: leg(random), target: random.bool().then(|| leg(random)) },
+        11 => What::HangupAsked { leg: id, cancelled: random.bool() },
+        _ => What::Gone { leg: id, cause: Cause::Normal },
+    };
+    CallEvent { at, what }
+}
+
+#[test]
+fn whatever_a_pbx_says_each_call_ends_once_and_none_stays() {
+    let site = Site { bridge: "hq".into(), plan: truth::plan() };
+    for seed in 0..300 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (mut now, mut at) = (Instant::now(), "2026-11-21T17:00:00Z".parse::<jiff::Timestamp>().unwrap());
+        let (mut tracker, _) = Tracker::new(&site, &["pbx1".into()], Vec::new(), now);
+        let mut steps = Vec::new();
+        for nth in 0..random.u32(20..400) {
+            at += Duration::from_millis(random.u64(..3000));
+            now += Duration::from_millis(random.u64(..50));
+            steps.extend(tracker.handle("pbx1", FeedMessage::Call(nonsense(&mut random, nth, at)), now));
+            steps.extend(tracker.handle_timeout(now));
+        }
+        steps.extend(tracker.handle("pbx1", FeedMessage::Lost("over".into()), now));
+        steps.extend(tracker.handle("pbx1", FeedMessage::Up(Snapshot::Known(Known::default())), now));
+        steps.extend(tracker.handle_timeout(now + Duration::from_mins(1)));
+        assert!(tracker.open_calls().is_empty(), "seed {seed}");
+        let (mut kept, mut ended) = (BTreeSet::new(), BTreeSet::new());
+        for step in steps {
+            match step {
+                Step::Keep(call) => {
+                    assert!(!ended.contains(&call.key), "seed {seed}: {} goes on after its end", call.key);
+                    kept.insert(call.key);
+                }
+                Step::Ended(record) => {
+                    kept.remove(&record.call.key);
+                    assert!(record.duration_seconds() >= 0 && record.ended >= record.call.started, "seed {seed}");
+                    assert!(ended.insert(record.call.key.clone()), "seed {seed}: {} ended twice", record.call.key);
+                }
+                Step::Forget { call, .. } => {
+                    kept.remove(&call);
+                }
+                Step::Pop { .. } | Step::Update { .. } | Step::Withdraw { .. } => {}
+            }
+        }
+        assert!(kept.is_empty(), "seed {seed}: {kept:?} never ended");
+    }
 }

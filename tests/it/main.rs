@@ -2,4 +2,5 @@
 
 mod calls;
 mod recordings;
+mod restart;
 mod support;

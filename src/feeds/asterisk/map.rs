@@ -16,6 +16,23 @@ use crate::calls::record::Extension;
 /// The caller's presentation, as a channel variable.
 pub const PRESENTATION: &str = "CALLERID(pres)";
 
+/// Technologies of channels at whose end is nobody: announcers and recorders of conferences, listeners, media servers, messages.
+const NOBODY: [&str; 13] = [
+    "Announcer",
+    "AudioSocket",
+    "Bridge",
+    "CBAnn",
+    "CBRec",
+    "ConfBridgeRecorder",
+    "Message",
+    "MulticastRTP",
+    "Null",
+    "Recorder",
+    "Snoop",
+    "Surrogate",
+    "UnicastRTP",
+];
+
 /// What a frame comes to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Mapped {
@@ -186,8 +203,12 @@ impl Map {
     }
 
     fn side(&self, name: &str) -> Side {
-        if name.starts_with("Local/") {
+        let technology = name.split_once('/').map_or(name, |(technology, _)| technology);
+        if technology == "Local" {
             return Side::Link(name.rsplit_once(';').map_or(name, |(pair, _half)| pair).to_owned());
+        }
+        if NOBODY.contains(&technology) {
+            return Side::Link(name.to_owned());
         }
         let endpoint = endpoint(name);
         if self.trunks.contains(endpoint) {
@@ -348,5 +369,81 @@ fn dialer(channel: &Channel, bridge: Option<&Bridge>, channels: &[Channel]) -> O
 fn runs_dial_to(caller: &Channel, target: &Channel) -> bool {
     matches!(caller.dialplan.app_name.as_str(), "Dial" | "Queue") && {
         caller.dialplan.app_name == "Queue" || caller.dialplan.app_data.contains(endpoint(&target.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map() -> Map {
+        let devices = BTreeMap::from([("PJSIP/101-web".to_owned(), Extension("101".into()))]);
+        Map::new(&["PJSIP/trunk".to_owned(), "PJSIP/trunk-berlin".to_owned()], &devices)
+    }
+
+    #[test]
+    fn a_channel_leads_where_its_endpoint_does() {
+        let phone = |extension: &str| Side::Phone(Extension(extension.into()));
+        for (name, side) in [
+            ("PJSIP/trunk-00000172", Side::Outside),
+            ("PJSIP/trunk-berlin-0000001a", Side::Outside),
+            ("PJSIP/trunk-paris-0000001a", phone("trunk-paris")),
+            ("PJSIP/101-00000005", phone("101")),
+            ("PJSIP/101-web-00000005", phone("101")),
+            ("SIP/205-0000000b", phone("205")),
+            ("Local/101@from-queue-00000000;1", Side::Link("Local/101@from-queue-00000000".into())),
+            ("Local/101@from-queue-00000000;2", Side::Link("Local/101@from-queue-00000000".into())),
+            ("CBAnn/800-00000004;2", Side::Link("CBAnn/800-00000004;2".into())),
+        ] {
+            assert_eq!(map().side(name), side, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_number_on_the_wire_is_found_in_every_dial_string() {
+        for (dialstring, number) in [
+            ("+4930231250555@trunk", Some("+4930231250555")),
+            ("PJSIP/+4930231250555@trunk", Some("+4930231250555")),
+            ("trunk/sip:+4930231250555@carrier.example", Some("+4930231250555")),
+            ("SIP/trunk/004930231250555", Some("004930231250555")),
+            ("trunk", None),
+            ("", None),
+        ] {
+            assert_eq!(number_in(dialstring).as_deref(), number, "{dialstring}");
+        }
+    }
+
+    #[test]
+    fn causes_are_read_from_sip_first() {
+        for (cause, status, read) in [
+            (17, Some(486), Cause::Busy),
+            (17, None, Cause::Busy),
+            (21, Some(603), Cause::NoAnswer),
+            (19, Some(480), Cause::NoAnswer),
+            (1, Some(404), Cause::Failed),
+            (34, Some(503), Cause::Failed),
+            (34, None, Cause::Failed),
+            (16, None, Cause::Normal),
+        ] {
+            assert_eq!(read_cause(cause, status), read, "{cause} {status:?}");
+        }
+    }
+
+    #[test]
+    fn the_presentation_is_asked_for_once_and_not_before_it_is_true() {
+        let frame = |kind: &str| -> Frame {
+            let text = format!(
+                r#"{{"type":"{kind}","timestamp":"2026-11-21T17:42:47.891+0000","channel":{{"id":"1.1","name":"PJSIP/trunk-00000001","state":"Ring"}}}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        let mut map = map();
+        assert_eq!(map.frame(frame("ChannelCreated")).ask_presentation, None);
+        assert_eq!(map.frame(frame("ChannelVarset")).ask_presentation.as_deref(), Some("1.1"));
+        assert_eq!(map.frame(frame("ChannelVarset")).ask_presentation, None);
+        let told = map.presentation("1.1", Some("prohib_not_screened"));
+        let withheld = What::Presentation { leg: LegId("1.1".into()), presentation: Presentation::Withheld };
+        assert_eq!(told.first().map(|event| &event.what), Some(&withheld));
+        assert!(map.presentation("1.1", Some("allowed")).is_empty());
     }
 }

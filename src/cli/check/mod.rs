@@ -1,7 +1,9 @@
 //! `ctibridge check`: what is wrong with the settings.
 
+mod online;
+
 use super::exit::SettingsAreWrong;
-use super::{Context, not_built, output};
+use super::{Context, output};
 use crate::settings::{DEFAULT_FILE, Settings};
 use crate::telemetry::Escaped;
 
@@ -27,17 +29,11 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let (feeds, agents) = (settings.feeds.len(), settings.agent_list.len());
     output::print(&format!("{}: ok; feeds: {feeds}, agents: {agents}", Escaped(&name)))?;
     if args.online {
-        online(&settings).await?;
+        online::run(&settings).await?;
     }
     Ok(())
 }
 
 fn warn(warning: &crate::settings::Warning) {
     output::complain(&format!("warning: {warning}"));
-}
-
-/// Tries what the settings name, a line each with what to do.
-#[expect(clippy::unused_async, reason = "feeds and Salesforce are tried here")]
-async fn online(_settings: &Settings) -> anyhow::Result<()> {
-    Err(not_built("check --online"))
 }

@@ -19,6 +19,9 @@ use crate::telemetry::Escaped;
 /// How often the pretend org is looked at for new Tasks.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// So many looks in a row must find nothing under way: what was played may still be on its way to the bridge.
+const QUIET_LOOKS: u32 = 6;
+
 /// What has been told so far.
 #[derive(Default)]
 struct Told {
@@ -36,9 +39,9 @@ pub struct Narrator {
 impl Narrator {
     pub fn of(stage: &Stage) -> Self {
         let (told, mut tasks) = (Arc::new(Mutex::new(Told::default())), JoinSet::new());
-        for agent in Stage::agents() {
-            if let Ok(screen) = stage.bridge().hub().subscribe(&agent, None) {
-                let name = first_name(&stage.name(&agent));
+        for agent in stage.agents() {
+            if let Ok(screen) = stage.bridge().hub().subscribe(agent, None) {
+                let name = first_name(&stage.name(agent));
                 tasks.spawn(watch_screen(name, screen, Arc::clone(&told)));
             }
         }
@@ -49,23 +52,23 @@ impl Narrator {
     /// Waits until each call that has ended is a Task.
     pub async fn all_logged(&self, limit: Duration) -> anyhow::Result<()> {
         let until = Instant::now() + limit;
-        loop {
+        let mut quiet = 0;
+        while quiet < QUIET_LOOKS {
             self.journal.flush().await;
             let counts = self.journal.counts();
-            let told = self.lock(|told| told.tasks.len() as u64);
-            if counts.open == 0 && counts.waiting == 0 && told == counts.done {
-                return Ok(());
-            }
+            quiet = if counts.open == 0 && counts.waiting == 0 { quiet + 1 } else { 0 };
             if Instant::now() > until {
                 return Err(anyhow!("{} calls still open, {} waiting", counts.open, counts.waiting));
             }
             sleep(LOOK).await;
         }
+        Ok(())
     }
 
     pub fn summary(&self) -> String {
         let (pops, withdrawn, tasks) = self.lock(|told| (told.pops, told.withdrawn, told.tasks.len()));
-        format!("{pops} pops, {withdrawn} of them withdrawn; {tasks} Tasks")
+        let counts = self.journal.counts();
+        format!("{pops} pops, {withdrawn} of them withdrawn; {tasks} Tasks; {} parked", counts.parked)
     }
 
     fn lock<T>(&self, look: impl FnOnce(&Told) -> T) -> T {

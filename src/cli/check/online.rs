@@ -1,0 +1,129 @@
+//! `ctibridge check --online`: tries what the settings name, a line each with what to do.
+
+use std::collections::BTreeSet;
+
+use anyhow::bail;
+
+use crate::cli::output;
+use crate::feeds;
+use crate::salesforce::{Client, Error};
+use crate::settings::Settings;
+use crate::telemetry::Escaped;
+
+/// Fields of the Task that ctibridge writes and an org may have taken from its user.
+const TASK_FIELDS: [&str; 5] = ["CallType", "CallDurationInSeconds", "CallDisposition", "CallObject", "TaskSubtype"];
+
+/// What was tried so far.
+#[derive(Default)]
+struct Report {
+    failed: u32,
+}
+
+impl Report {
+    fn tell(&mut self, what: &str, outcome: Result<String, String>) -> anyhow::Result<()> {
+        match outcome {
+            Ok(fine) => output::print(&format!("ok      {what}: {}", Escaped(&fine)))?,
+            Err(wrong) => {
+                self.failed += 1;
+                output::print(&format!("FAILED  {what}: {}", Escaped(&wrong)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// # Errors
+/// When something does not work; it has been told by then.
+pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
+    let mut report = Report::default();
+    for feed in &settings.feeds {
+        let outcome = match feed {
+            feeds::Config::AsteriskAri(config) => feeds::asterisk::try_once(config).await,
+        };
+        report.tell(&format!("feed {}", feed.name()), outcome.map_err(|error| error.to_string()))?;
+    }
+    salesforce(settings, &mut report).await?;
+    match report.failed {
+        0 => Ok(()),
+        1 => bail!("one thing does not work; its line says what to do"),
+        failed => bail!("{failed} things do not work; their lines say what to do"),
+    }
+}
+
+async fn salesforce(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
+    let client = Client::new(&settings.salesforce)?;
+    let version = client.api_version().await;
+    let reached = version.is_ok();
+    report.tell("Salesforce login", said(version.map(|version| format!("API {version}"))))?;
+    if !reached {
+        return Ok(());
+    }
+    report.tell(
+        "Task status",
+        said(client.closed_task_status().await.map(|status| format!("finished calls are {status}"))),
+    )?;
+    report.tell("Task fields", task_fields(&client, &settings.log.external_id_field).await)?;
+    for object in &settings.directory.objects {
+        report.tell(&format!("{object} phone fields"), phone_fields(&client, object).await)?;
+    }
+    report.tell("agents", agents(&client, settings).await)?;
+    report.tell("Salesforce API requests", Ok(budget(&client)))
+}
+
+fn said(outcome: Result<String, Error>) -> Result<String, String> {
+    outcome.map_err(|error| error.to_string())
+}
+
+fn budget(client: &Client) -> String {
+    match client.health().api_used {
+        Some((used, allowed)) => format!("{used} of {allowed} used in the last 24 hours"),
+        None => "Salesforce does not tell how many are left".to_owned(),
+    }
+}
+
+async fn task_fields(client: &Client, external_id: &str) -> Result<String, String> {
+    let fields = client.describe("Task").await.map_err(|error| error.to_string())?;
+    let names: BTreeSet<String> = fields.iter().map(|field| field.name.to_ascii_lowercase()).collect();
+    let wanted = TASK_FIELDS.into_iter().chain((!external_id.is_empty()).then_some(external_id));
+    let missing: Vec<&str> = wanted.filter(|field| !names.contains(&field.to_ascii_lowercase())).collect();
+    if missing.is_empty() {
+        return Ok("all that are written can be seen".to_owned());
+    }
+    Err(format!(
+        "the user of ctibridge cannot see {}; give it access in Setup, Object Manager, Activity, Fields",
+        missing.join(", ")
+    ))
+}
+
+async fn phone_fields(client: &Client, object: &str) -> Result<String, String> {
+    let fields = client.describe(object).await.map_err(|error| error.to_string())?;
+    let phones: Vec<&str> = fields
+        .iter()
+        .filter(|field| field.kind == "phone" && field.name != "Fax")
+        .map(|field| field.name.as_str())
+        .collect();
+    if phones.is_empty() {
+        return Err("none can be seen; give the user of ctibridge access to them".to_owned());
+    }
+    Ok(phones.join(", "))
+}
+
+async fn agents(client: &Client, settings: &Settings) -> Result<String, String> {
+    let users = client.users().await.map_err(|error| error.to_string())?;
+    let known = |agent: &&crate::pops::Agent| {
+        users.iter().any(|user| {
+            let named = user.username == agent.salesforce_user || user.id.as_str() == agent.salesforce_user;
+            let by_extension = user.extension.as_deref() == Some(&agent.extension);
+            if agent.salesforce_user.is_empty() { settings.agents.match_user_extension && by_extension } else { named }
+        })
+    };
+    let (mapped, unmapped): (Vec<_>, Vec<_>) = settings.agent_list.iter().partition(known);
+    if unmapped.is_empty() {
+        return Ok(format!("{} of {} have a Salesforce user", mapped.len(), settings.agent_list.len()));
+    }
+    let extensions: Vec<&str> = unmapped.iter().map(|agent| agent.extension.as_str()).collect();
+    Err(format!(
+        "no active Salesforce user for {}; set the user's Extension in Salesforce, or salesforce_user in [[agent]]",
+        extensions.join(", ")
+    ))
+}
