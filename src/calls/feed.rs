@@ -27,6 +27,8 @@ pub struct Known {
     pub legs: Vec<LiveLeg>,
     /// The latest time stamp of the PBX's own clock in the snapshot, if there is any.
     pub at: Option<Timestamp>,
+    /// When it was read, by the clock of this machine: what is not in it had ended by then.
+    pub read_at: Option<Timestamp>,
 }
 
 /// A leg that lived before the feed came up.

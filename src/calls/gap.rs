@@ -37,7 +37,7 @@ impl Switchboard {
     pub fn up(&mut self, known: Known, now: Instant) -> Vec<Step> {
         self.now = now;
         let from = self.alive_until();
-        let until = known.at.unwrap_or(from).max(from);
+        let until = known.read_at.max(known.at).unwrap_or(from).max(from);
         let alive: BTreeSet<LegId> = known.legs.iter().map(|live| live.leg.id.clone()).collect();
         for leg in self.legs.ids().into_iter().filter(|leg| !alive.contains(leg)) {
             self.gone(&leg, Cause::Normal, from, Some((from, until)));

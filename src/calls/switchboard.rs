@@ -477,7 +477,7 @@ impl Switchboard {
         }
     }
 
-    /// Goes by the number alone when the presentation is still not known.
+    /// The party is told as it may be now, which may be more or less than when the call ended.
     fn end_now(&mut self, mut call: Call, mut record: CallRecord) {
         call.release(&mut self.out);
         record.call.party = call.view().party;

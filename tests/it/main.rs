@@ -1,6 +1,7 @@
 //! The bridge as a whole, against a pretend Asterisk and a pretend Salesforce on real sockets.
 
 mod calls;
+mod gap;
 mod recordings;
 mod restart;
 mod support;

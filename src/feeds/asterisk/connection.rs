@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use rustls::ClientConfig;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
@@ -93,7 +94,7 @@ fn not_open(error: &ConnectError) -> Loss {
 
 async fn snapshot(rest: &Rest, map: &mut Map) -> Result<Known, Loss> {
     let (channels, bridges) = tokio::try_join!(rest.channels(), rest.bridges()).map_err(|error| no_snapshot(&error))?;
-    Ok(map.snapshot(&channels, &bridges))
+    Ok(Known { read_at: Some(Timestamp::now()), ..map.snapshot(&channels, &bridges) })
 }
 
 fn no_snapshot(error: &rest::Error) -> Loss {

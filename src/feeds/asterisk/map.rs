@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::wire::{Bridge, Channel, Event, Frame};
+use super::wire::{Bridge, Channel, Event, Frame, Subject, Variables};
 use crate::calls::event::{
     Application, BridgeId, BridgeKind, CallEvent, Cause, DialState, Leg, LegId, Origin, Presentation, Side, What,
 };
@@ -70,7 +70,7 @@ impl Map {
         let stamps = channels.iter().filter_map(|channel| channel.creationtime);
         let at = stamps.chain(bridges.iter().filter_map(|bridge| bridge.creationtime)).max();
         let legs = channels.iter().map(|channel| self.live_leg(channel, channels, bridges)).collect();
-        Known { legs, at }
+        Known { legs, at, read_at: None }
     }
 
     /// Channels whose presentation is to be asked for because no frame has told it yet.
@@ -92,10 +92,9 @@ impl Map {
         if let Some(stamp) = frame.timestamp {
             self.stamp = stamp;
         }
-        let created = matches!(frame.event, Event::ChannelCreated { .. });
         let mut mapped = Mapped::default();
-        if let Some(channel) = subject(&frame.event).filter(|_| !created) {
-            self.learn_presentation(channel, &mut mapped);
+        if let Some((channel, variables)) = subject(&frame.event) {
+            self.learn_presentation(channel, variables, &mut mapped);
         }
         if let Some(what) = self.what(frame.event) {
             self.watch(&what);
@@ -119,37 +118,37 @@ impl Map {
                 dialed: channel.dialplan.exten,
             },
             Event::Dial { peer, caller, dialstatus, dialstring, .. } => What::Dial {
-                from: caller.as_ref().map(id),
+                from: caller.map(LegId::from),
                 to: id(&peer),
                 state: dial_state(&dialstatus, &peer.state),
                 number: self.is_trunk(&peer.name).then(|| number_in(&dialstring)).flatten(),
             },
             Event::ChannelEnteredBridge { channel, bridge } => {
-                What::Joined { leg: id(&channel), kind: bridge_kind(&bridge), bridge: BridgeId(bridge.id) }
+                What::Joined { leg: channel.into(), kind: bridge_kind(&bridge), bridge: BridgeId(bridge.id) }
             }
             Event::ChannelLeftBridge { channel, bridge } => {
-                What::Left { leg: id(&channel), bridge: BridgeId(bridge.id) }
+                What::Left { leg: channel.into(), bridge: BridgeId(bridge.id) }
             }
-            Event::ChannelHold { channel } => What::Held(id(&channel)),
-            Event::ChannelUnhold { channel } => What::Resumed(id(&channel)),
+            Event::ChannelHold { channel } => What::Held(channel.into()),
+            Event::ChannelUnhold { channel } => What::Resumed(channel.into()),
             Event::BridgeBlindTransfer { channel, transferee, exten, result } if result == "Success" => {
-                What::BlindTransfer { by: id(&channel), transferee: transferee.as_ref().map(id), target: exten }
+                What::BlindTransfer { by: channel.into(), transferee: transferee.map(LegId::from), target: exten }
             }
             Event::BridgeAttendedTransfer { transferer_first_leg, transferer_second_leg, transfer_target, result }
                 if result == "Success" =>
             {
                 What::AttendedTransfer {
-                    first: id(&transferer_first_leg),
-                    second: id(&transferer_second_leg),
-                    target: transfer_target.as_ref().map(id),
+                    first: transferer_first_leg.into(),
+                    second: transferer_second_leg.into(),
+                    target: transfer_target.map(LegId::from),
                 }
             }
             // `soft` is the PBX's own tearing down, which says nothing about who hung up.
             Event::ChannelHangupRequest { channel, soft: false, tech_cause } => {
-                What::HangupAsked { leg: id(&channel), cancelled: tech_cause == Some(487) }
+                What::HangupAsked { leg: channel.into(), cancelled: tech_cause == Some(487) }
             }
             Event::ChannelDestroyed { channel, cause, tech_cause } => {
-                What::Gone { leg: id(&channel), cause: read_cause(cause, tech_cause) }
+                What::Gone { leg: channel.into(), cause: read_cause(cause, tech_cause) }
             }
             Event::ChannelStateChange { .. }
             | Event::ChannelVarset { .. }
@@ -173,16 +172,16 @@ impl Map {
     }
 
     /// In `ChannelCreated` the variable is not true yet; from the channel's next frame on it is.
-    fn learn_presentation(&mut self, channel: &Channel, mapped: &mut Mapped) {
-        let Some(asked) = self.awaiting.get_mut(&channel.id) else {
+    fn learn_presentation(&mut self, channel: &str, variables: &Variables, mapped: &mut Mapped) {
+        let Some(asked) = self.awaiting.get_mut(channel) else {
             return;
         };
-        if let Some(value) = channel.channelvars.get(PRESENTATION).and_then(serde_json::Value::as_str) {
+        if let Some(value) = variables.presentation() {
             let presentation = read_presentation(value);
-            self.awaiting.remove(&channel.id);
-            mapped.events.push(self.event(What::Presentation { leg: id(channel), presentation }));
+            self.awaiting.remove(channel);
+            mapped.events.push(self.event(What::Presentation { leg: LegId(channel.to_owned()), presentation }));
         } else if !std::mem::replace(asked, true) {
-            mapped.ask_presentation = Some(channel.id.clone());
+            mapped.ask_presentation = Some(channel.to_owned());
         }
     }
 
@@ -227,13 +226,12 @@ impl Map {
         leg.origin = origin_now(channel);
         leg.presentation = Presentation::Allowed;
         if leg.side == Side::Outside && leg.origin == Origin::CallsIn {
-            leg.presentation =
-                if let Some(value) = channel.channelvars.get(PRESENTATION).and_then(serde_json::Value::as_str) {
-                    read_presentation(value)
-                } else {
-                    self.awaiting.insert(channel.id.clone(), false);
-                    Presentation::Awaited
-                };
+            leg.presentation = if let Some(value) = channel.channelvars.presentation() {
+                read_presentation(value)
+            } else {
+                self.awaiting.insert(channel.id.clone(), false);
+                Presentation::Awaited
+            };
         }
         let bridge = bridges.iter().find(|bridge| bridge.channels.contains(&channel.id));
         let since = channel.creationtime.unwrap_or(self.stamp);
@@ -257,12 +255,19 @@ fn id(channel: &Channel) -> LegId {
     LegId(channel.id.clone())
 }
 
-/// The channel that a frame is about.
-fn subject(event: &Event) -> Option<&Channel> {
+impl From<Subject> for LegId {
+    fn from(subject: Subject) -> Self {
+        Self(subject.id)
+    }
+}
+
+/// The channel that a frame is about, and its variables; none of a new channel, whose variables are not true yet.
+fn subject(event: &Event) -> Option<(&str, &Variables)> {
     match event {
-        Event::ChannelCreated { channel }
-        | Event::ChannelStateChange { channel }
-        | Event::ChannelDialplan { channel, .. }
+        Event::ChannelStateChange { channel } | Event::ChannelDialplan { channel, .. } => {
+            Some((&channel.id, &channel.channelvars))
+        }
+        Event::ChannelVarset { channel: Some(channel) }
         | Event::ChannelCallerId { channel }
         | Event::ChannelHold { channel }
         | Event::ChannelUnhold { channel }
@@ -270,10 +275,12 @@ fn subject(event: &Event) -> Option<&Channel> {
         | Event::ChannelDestroyed { channel, .. }
         | Event::ChannelEnteredBridge { channel, .. }
         | Event::ChannelLeftBridge { channel, .. }
-        | Event::BridgeBlindTransfer { channel, .. } => Some(channel),
-        Event::ChannelVarset { channel } => channel.as_ref(),
-        Event::Dial { caller, .. } => caller.as_ref(),
-        Event::BridgeMerged { .. }
+        | Event::BridgeBlindTransfer { channel, .. }
+        | Event::Dial { caller: Some(channel), .. } => Some((&channel.id, &channel.channelvars)),
+        Event::ChannelCreated { .. }
+        | Event::ChannelVarset { channel: None }
+        | Event::Dial { caller: None, .. }
+        | Event::BridgeMerged { .. }
         | Event::BridgeAttendedTransfer { .. }
         | Event::ApplicationReplaced { .. }
         | Event::Other => None,
@@ -349,19 +356,22 @@ fn origin_now(channel: &Channel) -> Origin {
     }
 }
 
-/// Who had a dialled channel called: who is in one bridge with it, or who is connected to its number while it rings.
+/// Who had a dialled channel called: who is in one bridge with it, or who is connected to its number while it rings, and in the
+/// moments in which one of the two is in the bridge and the other is not: at the answer, and in the middle of a transfer.
 fn dialer(channel: &Channel, bridge: Option<&Bridge>, channels: &[Channel]) -> Option<LegId> {
-    let others = || channels.iter().filter(|other| other.id != channel.id);
-    let callers = others().filter(|other| origin_now(other) == Origin::CallsIn);
-    let mut candidates: Vec<&Channel> = match bridge {
-        Some(bridge) => callers.filter(|other| bridge.channels.contains(&other.id)).collect(),
-        None => callers
-            .filter(|other| other.connected.number == channel.caller.number || runs_dial_to(other, channel))
-            .filter(|other| other.caller.number == channel.connected.number)
-            .collect(),
+    let callers: Vec<&Channel> =
+        channels.iter().filter(|other| other.id != channel.id && origin_now(other) == Origin::CallsIn).collect();
+    let hears = |other: &&&Channel| bridge.is_some_and(|bridge| bridge.channels.contains(&other.id));
+    let calls = |other: &&&Channel| {
+        let reaches = other.connected.number == channel.caller.number || runs_dial_to(other, channel);
+        reaches && other.caller.number == channel.connected.number
     };
-    match candidates.len() {
-        1 => candidates.pop().map(id),
+    let mut candidates: Vec<&&Channel> = callers.iter().filter(hears).collect();
+    if candidates.is_empty() {
+        candidates = callers.iter().filter(calls).collect();
+    }
+    match candidates.as_slice() {
+        [only] => Some(id(only)),
         _ => None,
     }
 }

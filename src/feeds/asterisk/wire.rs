@@ -2,8 +2,6 @@
 //!
 //! Field names and shapes are Asterisk's (rest-api/api-docs/events.json); all that is not needed here is left out.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -25,7 +23,22 @@ pub struct Channel {
     #[serde(default, deserialize_with = "lenient_stamp")]
     pub creationtime: Option<Timestamp>,
     #[serde(default)]
-    pub channelvars: BTreeMap<String, serde_json::Value>,
+    pub channelvars: Variables,
+}
+
+/// The channel object where a frame needs no more of it: most frames, so that what is left out counts.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Subject {
+    pub id: String,
+    #[serde(default)]
+    pub channelvars: Variables,
+}
+
+/// The variables that a channel object carries, as `channelvars` in ari.conf names them.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Variables {
+    #[serde(rename = "CALLERID(pres)")]
+    presentation: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -85,62 +98,61 @@ pub enum Event {
         dialplan_app_data: String,
     },
     ChannelVarset {
-        channel: Option<Channel>,
+        channel: Option<Subject>,
     },
     ChannelCallerId {
-        channel: Channel,
+        channel: Subject,
     },
     ChannelHold {
-        channel: Channel,
+        channel: Subject,
     },
     ChannelUnhold {
-        channel: Channel,
+        channel: Subject,
     },
     ChannelHangupRequest {
-        channel: Channel,
+        channel: Subject,
         #[serde(default)]
         soft: bool,
         tech_cause: Option<i64>,
     },
     ChannelDestroyed {
-        channel: Channel,
+        channel: Subject,
         #[serde(default)]
         cause: i64,
         tech_cause: Option<i64>,
     },
     ChannelEnteredBridge {
-        channel: Channel,
+        channel: Subject,
         bridge: Bridge,
     },
     ChannelLeftBridge {
-        channel: Channel,
+        channel: Subject,
         bridge: Bridge,
     },
     Dial {
         peer: Channel,
-        caller: Option<Channel>,
+        caller: Option<Subject>,
         #[serde(default)]
         dialstatus: String,
         #[serde(default)]
         dialstring: String,
-        forwarded: Option<Channel>,
     },
     BridgeMerged {
         bridge: Bridge,
         bridge_from: Bridge,
     },
     BridgeBlindTransfer {
-        channel: Channel,
-        transferee: Option<Channel>,
+        channel: Subject,
+        transferee: Option<Subject>,
         #[serde(default)]
         exten: String,
         #[serde(default)]
         result: String,
     },
     BridgeAttendedTransfer {
-        transferer_first_leg: Channel,
-        transferer_second_leg: Channel,
-        transfer_target: Option<Channel>,
+        transferer_first_leg: Subject,
+        transferer_second_leg: Subject,
+        transfer_target: Option<Subject>,
         #[serde(default)]
         result: String,
     },
@@ -150,6 +162,14 @@ pub enum Event {
     },
     #[serde(other)]
     Other,
+}
+
+impl Variables {
+    /// The caller's presentation, in Asterisk's words: `prohib_not_screened`.
+    #[must_use]
+    pub fn presentation(&self) -> Option<&str> {
+        self.presentation.as_ref()?.as_str()
+    }
 }
 
 /// The answer of `GET /channels/{id}/variable`.
@@ -174,7 +194,7 @@ pub struct SystemInfo {
 /// `2026-11-21T17:26:44.085+0000`: ISO 8601 with an offset without a colon. What is no stamp reads as none.
 #[must_use]
 pub fn stamp(text: &str) -> Option<Timestamp> {
-    Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text).ok().or_else(|| text.parse().ok())
+    text.parse().ok()
 }
 
 pub(super) fn lenient_stamp<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {

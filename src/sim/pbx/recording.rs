@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -107,6 +108,18 @@ impl Recording {
         self.frames.is_empty()
     }
 
+    /// The time stamp of the frame on this line, counted from 0; `None` when it has none.
+    #[must_use]
+    pub fn stamp(&self, line: usize) -> Option<Timestamp> {
+        self.frames.get(line)?.time
+    }
+
+    /// The text of the frame on this line, counted from 0.
+    #[must_use]
+    pub fn frame(&self, line: usize) -> Option<&str> {
+        self.frames.get(line).map(|frame| frame.text.as_str())
+    }
+
     /// Serves the recording's variables and first snapshot, before a client connects. [`Recording::play`] does so too,
     /// but must then cut a client that has already read something else.
     pub fn prepare(&self, asterisk: &Asterisk) {
@@ -125,11 +138,22 @@ impl Recording {
     /// # Errors
     /// No client connected, or it did not come back after a cut.
     pub async fn play(&self, asterisk: &Asterisk, speed: Speed) -> Result<(), PlayError> {
+        self.play_lines(asterisk, 0..self.len(), speed).await
+    }
+
+    /// Plays the frames on these lines, counted from 0: from the beginning it waits for a client first, later it goes on with whoever
+    /// is connected.
+    ///
+    /// # Errors
+    /// No client connected, or it did not come back after a cut.
+    pub async fn play_lines(&self, asterisk: &Asterisk, lines: Range<usize>, speed: Speed) -> Result<(), PlayError> {
         asterisk.world().keep_variables_of_ended(speed == Speed::AsFast);
-        self.open(asterisk).await?;
+        if lines.start == 0 {
+            self.open(asterisk).await?;
+        }
         let mut pace = Pace::begin(speed);
-        for (line, frame) in (1..).zip(&self.frames) {
-            if let Some(next) = self.connections.iter().skip(1).find(|next| next.from_line == line) {
+        for (line, frame) in self.numbered(lines) {
+            if let Some(next) = self.later_connection(line) {
                 self.wait_for_loss(line, &mut pace).await;
                 next.begin(asterisk).await?;
                 pace = Pace::begin(speed);
@@ -139,6 +163,26 @@ impl Recording {
         }
         asterisk.flush().await;
         Ok(())
+    }
+
+    /// Lets what these lines tell happen while nobody listens; the caller has seen to it that no socket is open.
+    pub async fn lose_lines(&self, asterisk: &Asterisk, lines: Range<usize>) {
+        for (line, frame) in self.numbered(lines) {
+            if let Some(next) = self.later_connection(line) {
+                next.serve(asterisk);
+            }
+            asterisk.send(&frame.text).await;
+        }
+    }
+
+    /// The frames on these lines, which are counted from 0, with their numbers as an editor counts them.
+    fn numbered(&self, lines: Range<usize>) -> impl Iterator<Item = (usize, &Frame)> {
+        (1..).zip(&self.frames).skip(lines.start).take(lines.len())
+    }
+
+    /// The connection that begins with this line, unless it is the first.
+    fn later_connection(&self, line: usize) -> Option<&Connection> {
+        self.connections.iter().skip(1).find(|next| next.from_line == line)
     }
 
     /// A connection is lost some time after its last frame.

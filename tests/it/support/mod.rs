@@ -1,5 +1,6 @@
 //! What the stories are told with.
 
+pub mod people;
 pub mod sse;
 pub mod truth;
 pub mod world;

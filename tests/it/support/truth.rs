@@ -18,6 +18,8 @@ pub struct Row {
     pub rung: Vec<String>,
     /// When it began, in seconds since 1970.
     pub start: f64,
+    /// When the outside party and all of ours were gone, likewise.
+    pub end: f64,
     pub talk: f64,
     pub dispositions: Vec<String>,
     /// None: the truth leaves it open.
@@ -70,6 +72,7 @@ fn read(number: usize, row: &Value) -> Row {
         queue: text("queue"),
         rung: strings(&row["phones_rung"]),
         start: seconds(&row["start"]),
+        end: seconds(&row["end"]),
         talk: if outcome == "answered" { row["talk_s"].as_f64().unwrap() } else { 0.0 },
         dispositions: if accepted.is_empty() { disposition(outcome, direction) } else { accepted },
         owner: owner(row),

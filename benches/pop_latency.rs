@@ -1,0 +1,247 @@
+//! From a frame written to the event websocket to the pop's bytes at the agent's stream, against a websocket echo of the same pace.
+//!
+//! The bridge and the far sides have runtimes of their own. A call's beginning is written at once, as Asterisk does when the dial
+//! plan goes straight to the phones; the rest of the call follows when its pop has come.
+
+#[path = "support/agent.rs"]
+mod agent;
+#[path = "support/pbx.rs"]
+mod pbx;
+#[path = "support/site.rs"]
+mod site;
+
+use std::time::{Duration, Instant};
+
+use agent::Agent;
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
+use ctibridge::bridge::Bridge;
+use ctibridge::calls::record::{CallKey, Extension};
+use ctibridge::sim::Salesforce;
+use ctibridge::sim::pbx::script::Ids;
+use ctibridge::sim::pbx::{Caller, Script};
+use futures_util::{SinkExt, StreamExt};
+use jiff::Timestamp;
+use pbx::Pbx;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::{Handle, Runtime};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_tungstenite::tungstenite;
+
+const CALLS: usize = 1000;
+/// Calls before the first that counts: connections, caches and buffers come into being.
+const WARM_UP: usize = 50;
+/// Between two calls.
+const PACE: Duration = Duration::from_millis(10);
+/// Between a call's beginning and its ring, where they are not written at once: the look-up has answered by then.
+const RING_AFTER: Duration = Duration::from_millis(5);
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// What is measured.
+#[derive(Clone, Copy)]
+struct Case {
+    name: &'static str,
+    /// From the frame that rings, long after the call began; else from the call's first frame.
+    ring_alone: bool,
+    /// The channel objects carry `CALLERID(pres)`; else it is asked for by REST.
+    channelvars: bool,
+    /// Every caller is a new one; else it is always the same, whose look-up is remembered.
+    new_callers: bool,
+}
+
+const CASES: [Case; 5] = [
+    Case { name: "ring, caller looked up before", ring_alone: true, channelvars: true, new_callers: false },
+    Case { name: "whole beginning, caller remembered", ring_alone: false, channelvars: true, new_callers: false },
+    Case { name: "  and presentation by REST", ring_alone: false, channelvars: false, new_callers: false },
+    Case { name: "whole beginning, live look-up", ring_alone: false, channelvars: true, new_callers: true },
+    Case { name: "  and presentation by REST", ring_alone: false, channelvars: false, new_callers: true },
+];
+
+fn main() {
+    let (far, near) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    far.block_on(measure(near.handle()));
+}
+
+async fn measure(near: &Handle) {
+    println!("{CALLS} calls each, one every {PACE:?}; times in µs");
+    println!("{:<40}{:>8}{:>8}{:>16}", "", "p50", "p99", "p50 / echo p50");
+    let echo = Times::of(echo(near).await);
+    echo.print("websocket echo of one frame", &echo);
+    let mut world = World::start(near).await;
+    for (nth, case) in CASES.into_iter().enumerate() {
+        world.run(case, nth, WARM_UP).await;
+        Times::of(world.run(case, nth, CALLS).await).print(case.name, &echo);
+    }
+    print_look_up(&world).await;
+}
+
+/// The round trip that is below all else: a frame to a server and back.
+async fn echo(near: &Handle) -> Vec<Duration> {
+    let (pbx, mut tasks) = (Pbx::start(), JoinSet::new());
+    let mut pbx = near.spawn(pbx).await.unwrap();
+    let url = format!("ws://{}/ari/events", pbx.address);
+    let request = tokio_tungstenite::connect_async_with_config(url, None, true);
+    let (mut client, _) = request.await.unwrap();
+    let socket = pbx.socket().await;
+    tasks.spawn_on(send_back(socket), near);
+    let frame = tungstenite::Utf8Bytes::from(call(&new_caller(0, 0), true).ring.as_str());
+    let mut pace = interval(PACE);
+    let mut times = Vec::new();
+    for _ in 0..WARM_UP + CALLS {
+        pace.tick().await;
+        let began = Instant::now();
+        client.send(tungstenite::Message::Text(frame.clone())).await.unwrap();
+        client.next().await.unwrap().unwrap();
+        times.push(began.elapsed());
+    }
+    times.split_off(WARM_UP)
+}
+
+async fn send_back(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        if let Message::Text(_) = message {
+            socket.send(message).await.unwrap();
+        }
+    }
+}
+
+struct World {
+    socket: WebSocket,
+    agent: Agent,
+    bridge: Bridge,
+    ids: Ids,
+    _pbx: Pbx,
+    _salesforce: Salesforce,
+    _dir: TempDir,
+}
+
+impl World {
+    async fn start(near: &Handle) -> Self {
+        let numbers = (0..CASES.len()).flat_map(|case| (0..WARM_UP + CALLS).map(move |nth| number(case, nth)));
+        let salesforce = site::salesforce(numbers).await;
+        let mut pbx = Pbx::start().await;
+        let dir = TempDir::new().unwrap();
+        let config = site::config(pbx.address, &salesforce.url(), &salesforce.credentials(), dir.path());
+        let bridge = near.spawn(Bridge::start(config)).await.unwrap().unwrap();
+        let token = bridge.agents().make_token(&Extension("101".into())).unwrap();
+        let agent = Agent::watch(bridge.address(), "101", token.expose()).await;
+        let socket = pbx.socket().await;
+        // The snapshot is read and the login is done.
+        sleep(Duration::from_secs(1)).await;
+        Self { socket, agent, bridge, ids: Ids::new(1), _pbx: pbx, _salesforce: salesforce, _dir: dir }
+    }
+
+    async fn run(&mut self, case: Case, nth_case: usize, calls: usize) -> Vec<Duration> {
+        let mut pace = interval(PACE);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut times = Vec::new();
+        for nth in 0..calls {
+            // The warm-up has the callers behind those that count.
+            let nth = if calls == WARM_UP { CALLS + nth } else { nth };
+            let caller = new_caller(nth_case, if case.new_callers { nth } else { 0 });
+            let call = call_with(&caller, case.channelvars, &self.ids);
+            pace.tick().await;
+            times.push(self.perform(case, call).await);
+        }
+        times
+    }
+
+    async fn perform(&mut self, case: Case, call: Frames) -> Duration {
+        let began = if case.ring_alone {
+            pbx::write(&mut self.socket, call.beginning).await;
+            sleep(RING_AFTER).await;
+            let began = Instant::now();
+            pbx::write(&mut self.socket, [call.ring]).await;
+            began
+        } else {
+            let began = Instant::now();
+            pbx::write(&mut self.socket, call.beginning.into_iter().chain([call.ring])).await;
+            began
+        };
+        let popped = timeout(LIMIT, self.agent.pop(&call.key)).await.expect("a pop");
+        pbx::write(&mut self.socket, call.rest).await;
+        popped - began
+    }
+}
+
+/// The frames of one call around the first that says that the phone rings.
+struct Frames {
+    key: String,
+    beginning: Vec<Utf8Bytes>,
+    ring: Utf8Bytes,
+    rest: Vec<Utf8Bytes>,
+}
+
+fn call(caller: &Caller, channelvars: bool) -> Frames {
+    call_with(caller, channelvars, &Ids::new(0))
+}
+
+fn call_with(caller: &Caller, channelvars: bool, ids: &Ids) -> Frames {
+    let script = Script::inbound(caller, "+493023125101").ring(&["101"]).after(2_000).hangup_by_caller();
+    let reel = script.reel(Timestamp::now(), ids).unwrap();
+    let frames: Vec<Value> = reel.cues.iter().map(|cue| serde_json::from_str(&cue.frame).unwrap()).collect();
+    let ring = frames.iter().position(rings).unwrap();
+    let id = frames[0]["channel"]["id"].as_str().unwrap();
+    let key = CallKey::new("hq", "pbx1", id).as_str().to_owned();
+    let mut texts: Vec<Utf8Bytes> = frames
+        .into_iter()
+        .map(|frame| if channelvars { with_presentation(frame) } else { frame })
+        .map(|frame| frame.to_string().into())
+        .collect();
+    let rest = texts.split_off(ring + 1);
+    let ring = texts.pop().unwrap();
+    Frames { key, beginning: texts, ring, rest }
+}
+
+fn rings(frame: &Value) -> bool {
+    let (kind, status) = (&frame["type"], &frame["dialstatus"]);
+    (kind == "ChannelStateChange" && frame["channel"]["state"] == "Ringing") || (kind == "Dial" && status == "RINGING")
+}
+
+fn with_presentation(mut frame: Value) -> Value {
+    for place in ["channel", "caller", "peer"] {
+        if frame[place].is_object() {
+            frame[place]["channelvars"] = json!({ "CALLERID(pres)": "allowed_not_screened" });
+        }
+    }
+    frame
+}
+
+fn new_caller(case: usize, nth: usize) -> Caller {
+    Caller::new(&number(case, nth), "")
+}
+
+fn number(case: usize, nth: usize) -> String {
+    format!("+493090{case}{nth:05}")
+}
+
+struct Times {
+    sorted: Vec<Duration>,
+}
+
+impl Times {
+    fn of(mut times: Vec<Duration>) -> Self {
+        times.sort();
+        Self { sorted: times }
+    }
+
+    fn at(&self, percent: usize) -> f64 {
+        self.sorted[(self.sorted.len() - 1) * percent / 100].as_secs_f64() * 1e6
+    }
+
+    fn print(&self, name: &str, echo: &Self) {
+        let (p50, p99) = (self.at(50), self.at(99));
+        println!("{name:<40}{p50:>8.0}{p99:>8.0}{:>16.1}", p50 / echo.at(50));
+    }
+}
+
+/// How long the look-ups of new callers took of that, in which the pretend Salesforce's own work is the most.
+async fn print_look_up(world: &World) {
+    let url = format!("http://{}/metrics", world.bridge.address());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let text = client.get(url).send().await.unwrap().text().await.unwrap();
+    for line in text.lines().filter(|line| line.contains("lookup_seconds_")) {
+        println!("{line}");
+    }
+}
