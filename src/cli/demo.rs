@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::narrator::{self, Narrator};
@@ -87,8 +87,9 @@ async fn asked_to_end() -> anyhow::Result<()> {
 
 fn with_advice(error: anyhow::Error) -> anyhow::Error {
     if error.downcast_ref::<bridge::StartError>().is_some_and(bridge::StartError::is_taken_address) {
-        return error.context(
-            "does a demo or a ctibridge run already? Choose another address: ctibridge demo --listen 127.0.0.1:8470",
+        return anyhow!(
+            "{error:#}. Does a demo or a ctibridge run already? \
+             Choose another address: ctibridge demo --listen 127.0.0.1:8470"
         );
     }
     error

@@ -278,15 +278,29 @@ impl Sender {
     fn down(&mut self, error: &Error) -> Duration {
         let wait = self.pace.failed(error.retry());
         let before = self.journal.sender_health();
+        let reason = self.in_words(error);
         if before.state != SenderState::Down {
-            tracing::warn!(%error, "Salesforce does not take Tasks; they wait on disk");
+            tracing::warn!(reason, "Salesforce does not take Tasks; they wait on disk");
         }
         self.journal.sender.send_replace(SenderHealth {
             state: SenderState::Down,
-            last_error: Some(error.to_string()),
+            last_error: Some(reason),
             waiting_since: before.waiting_since.or_else(|| Some(Timestamp::now())),
         });
         wait
+    }
+
+    /// An upsert by a field that is not there is refused as a whole.
+    fn in_words(&self, error: &Error) -> String {
+        match error.code() {
+            Some("NOT_FOUND" | "INVALID_FIELD") if self.upsert() => {
+                let field = &self.settings.config.external_id_field;
+                format!(
+                    "{error}; is log.external_id_field ({field}) an external id on Activity that the user may read and edit?"
+                )
+            }
+            Some(_) | None => error.to_string(),
+        }
     }
 
     fn now(&self) -> Timestamp {
