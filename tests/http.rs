@@ -305,7 +305,7 @@ fn readiness(ready: bool) -> Readiness {
     Readiness {
         ready,
         degraded: vec!["salesforce".into()],
-        feeds: vec![FeedState { name: "pbx1".into(), state: FeedPhase::Up, since }],
+        feeds: vec![FeedState { name: "pbx1".into(), state: FeedPhase::Up, since, reason: None }],
         salesforce: SalesforceState { state: FeedPhase::Lost, since, reason: None },
         journal: JournalState { writable: true, waiting: 0, parked: 0 },
         directory: DirectoryState { numbers: 2, synced_at: None },

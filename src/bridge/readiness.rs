@@ -46,5 +46,6 @@ fn feed_state(status: &FeedStatus) -> FeedState {
             State::Lost => FeedPhase::Lost,
         },
         since: status.since,
+        reason: status.reason.clone().filter(|_| status.state != State::Up),
     }
 }

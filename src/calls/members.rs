@@ -128,7 +128,7 @@ impl Switchboard {
     fn placed_by(&mut self, id: CallId, extension: &Extension) {
         if let Some(call) = self.calls.get_mut(&id) {
             call.agent(extension, |part| part.dialed = true);
-            call.turn(extension, Turn::Rings, &mut self.out);
+            call.turn(extension, Turn::Dials, &mut self.out);
         }
     }
 

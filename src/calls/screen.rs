@@ -11,6 +11,8 @@ const STILL_SHOWN: Duration = Duration::from_secs(15);
 pub(super) enum Screen {
     /// Nothing was ever shown.
     Blank,
+    /// The agent has placed the call, which is not answered.
+    Dialing,
     /// It rings, or rang until `silent_since` and may again.
     Ringing {
         silent_since: Option<Instant>,
@@ -24,6 +26,8 @@ pub(super) enum Screen {
 /// What may happen to a screen.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Turn {
+    /// The agent places the call.
+    Dials,
     Rings,
     StopsRinging(Instant),
     Talks,
@@ -50,6 +54,7 @@ impl Screen {
     /// Moves the screen on and says what to tell it.
     pub fn turn(&mut self, turn: Turn) -> Option<Tell> {
         let (next, tell) = match (*self, turn) {
+            (Self::Blank, Turn::Dials) => (Self::Dialing, Some(Tell::Pop(PopState::Ringing))),
             (Self::Blank, Turn::Rings) => (Self::Ringing { silent_since: None }, Some(Tell::Pop(PopState::Ringing))),
             (Self::Blank, Turn::Talks) => (Self::Talking, Some(Tell::Pop(PopState::Answered))),
             (Self::Blank, Turn::TalksUnrung) => (Self::Talking, Some(Tell::Update(PopState::Answered))),
@@ -58,7 +63,7 @@ impl Screen {
             (Self::Done | Self::Withdrawn, Turn::Rings) => {
                 (Self::Ringing { silent_since: None }, Some(Tell::Update(PopState::Ringing)))
             }
-            (Self::Ringing { .. } | Self::Done | Self::Withdrawn, Turn::Talks | Turn::TalksUnrung) => {
+            (Self::Dialing | Self::Ringing { .. } | Self::Done | Self::Withdrawn, Turn::Talks | Turn::TalksUnrung) => {
                 (Self::Talking, Some(Tell::Update(PopState::Answered)))
             }
             (Self::Ringing { silent_since: None }, Turn::StopsRinging(now)) => {
@@ -70,16 +75,20 @@ impl Screen {
             (Self::Ringing { .. }, Turn::SomebodyElseAnswered) => {
                 (Self::Withdrawn, Some(Tell::Withdraw(WithdrawReason::AnsweredElsewhere)))
             }
-            (Self::Ringing { .. }, Turn::GoesOnElsewhere) => {
+            (Self::Dialing | Self::Ringing { .. }, Turn::GoesOnElsewhere) => {
                 (Self::Withdrawn, Some(Tell::Withdraw(WithdrawReason::Moved)))
             }
             (Self::Ringing { .. }, Turn::CallOver) => {
                 (Self::Withdrawn, Some(Tell::Withdraw(WithdrawReason::CallerGone)))
             }
-            (Self::Talking, Turn::Leaves | Turn::CallOver) => (Self::Done, Some(Tell::Update(PopState::Ended))),
+            (Self::Talking | Self::Dialing, Turn::Leaves | Turn::CallOver) => {
+                (Self::Done, Some(Tell::Update(PopState::Ended)))
+            }
             (
-                Self::Blank | Self::Ringing { .. } | Self::Talking | Self::Done | Self::Withdrawn,
-                Turn::StopsRinging(_)
+                Self::Blank | Self::Dialing | Self::Ringing { .. } | Self::Talking | Self::Done | Self::Withdrawn,
+                Turn::Dials
+                | Turn::Rings
+                | Turn::StopsRinging(_)
                 | Turn::Talks
                 | Turn::TalksUnrung
                 | Turn::Leaves
@@ -96,7 +105,7 @@ impl Screen {
     /// The state that the screen shows now; `None` when it shows nothing.
     pub fn shown(self) -> Option<PopState> {
         match self {
-            Self::Ringing { .. } => Some(PopState::Ringing),
+            Self::Dialing | Self::Ringing { .. } => Some(PopState::Ringing),
             Self::Talking => Some(PopState::Answered),
             Self::Done => Some(PopState::Ended),
             Self::Blank | Self::Withdrawn => None,
@@ -107,7 +116,12 @@ impl Screen {
     pub fn deadline(self) -> Option<Instant> {
         match self {
             Self::Ringing { silent_since: Some(since) } => Some(since + STILL_SHOWN),
-            Self::Ringing { silent_since: None } | Self::Blank | Self::Talking | Self::Done | Self::Withdrawn => None,
+            Self::Ringing { silent_since: None }
+            | Self::Blank
+            | Self::Dialing
+            | Self::Talking
+            | Self::Done
+            | Self::Withdrawn => None,
         }
     }
 }
@@ -134,6 +148,13 @@ mod tests {
         assert_eq!(screen.turn(Turn::Clock(now + Duration::from_secs(14))), None);
         let late = screen.turn(Turn::Clock(now + STILL_SHOWN));
         assert_eq!(late, Some(Tell::Withdraw(WithdrawReason::Moved)));
+    }
+
+    #[test]
+    fn who_placed_a_call_keeps_the_card_even_when_nobody_answered() {
+        let mut screen = Screen::Blank;
+        assert_eq!(screen.turn(Turn::Dials), Some(Tell::Pop(PopState::Ringing)));
+        assert_eq!(screen.turn(Turn::CallOver), Some(Tell::Update(PopState::Ended)));
     }
 
     #[test]

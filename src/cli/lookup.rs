@@ -76,6 +76,9 @@ fn text(answer: &Json) -> String {
     let source = word("/source").map_or(String::new(), |source| format!(", source: {source}"));
     let mut text = format!("{number}{kind}{source}\n");
     match answer.get("matches").and_then(Json::as_array).map(Vec::as_slice) {
+        None | Some([]) if answer.pointer("/number/kind").and_then(Json::as_str) == Some("internal") => {
+            text.push_str("one of our own extensions, which is not looked up\n");
+        }
         None | Some([]) => text.push_str("nobody known\n"),
         Some(matches) => text.push_str(&table(&["object", "name", "account", "field", "reason", "id", "url"], matches)),
     }

@@ -25,6 +25,8 @@ pub struct FeedState {
     pub name: String,
     pub state: FeedPhase,
     pub since: Timestamp,
+    /// What to do about it, when it is not up.
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

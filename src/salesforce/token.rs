@@ -11,8 +11,9 @@ use super::id::RecordId;
 use super::oauth::{Grant, Login};
 use crate::secret::Secret;
 
-/// How long a refused login is not tried again: each try counts against the user's lock-out.
+/// How long a refused login is not tried again, doubled with each refusal: each try counts against the user's lock-out.
 const REFUSED_WAIT: Duration = Duration::from_secs(30);
+const LONGEST_REFUSED_WAIT: Duration = Duration::from_mins(15);
 /// How long no other session is asked for after a fresh one was refused.
 const DISTRUST: Duration = Duration::from_secs(2);
 
@@ -38,6 +39,8 @@ pub(super) struct Tokens {
 struct Flight {
     generation: u64,
     failed: Option<Failed>,
+    /// Refusals in a row.
+    refused: u32,
 }
 
 /// A login that failed: whoever waited for it, and whoever asks too soon after it, gets the same answer.
@@ -82,7 +85,8 @@ impl Tokens {
         match self.login.ask().await {
             Ok(grant) => Ok(self.keep(&mut flight, grant)),
             Err(error) => {
-                flight.failed = Some(Failed { until: Instant::now() + pause(&error), error: error.clone() });
+                let wait = pause(&error, &mut flight.refused);
+                flight.failed = Some(Failed { until: Instant::now() + wait, error: error.clone() });
                 Err(error)
             }
         }
@@ -98,6 +102,7 @@ impl Tokens {
 
     fn keep(&self, flight: &mut Flight, grant: Grant) -> Arc<Session> {
         flight.failed = None;
+        flight.refused = 0;
         flight.generation += 1;
         tracing::debug!(
             sf.login = flight.generation,
@@ -118,10 +123,14 @@ impl Tokens {
 }
 
 /// How long a failure speaks for those who come after it. After a broken connection only those who already waited share it.
-fn pause(error: &Error) -> Duration {
+fn pause(error: &Error, refused: &mut u32) -> Duration {
     match error.retry() {
         Retry::After(wait) => wait,
-        Retry::WhenMended | Retry::Never | Retry::Quota => REFUSED_WAIT,
+        Retry::WhenMended | Retry::Never | Retry::Quota => {
+            let wait = REFUSED_WAIT.saturating_mul(2_u32.saturating_pow(*refused));
+            *refused = refused.saturating_add(1);
+            wait.min(LONGEST_REFUSED_WAIT)
+        }
         Retry::Soon => Duration::ZERO,
     }
 }

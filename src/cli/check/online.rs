@@ -118,6 +118,10 @@ async fn agents(client: &Client, settings: &Settings) -> Result<String, String> 
         })
     };
     let (mapped, unmapped): (Vec<_>, Vec<_>) = settings.agent_list.iter().partition(known);
+    if settings.agent_list.is_empty() && settings.agents.match_user_extension {
+        let extensions = users.iter().filter(|user| user.extension.as_ref().is_some_and(|it| !it.is_empty())).count();
+        return Ok(format!("{extensions} active Salesforce users have an extension"));
+    }
     if unmapped.is_empty() {
         return Ok(format!("{} of {} have a Salesforce user", mapped.len(), settings.agent_list.len()));
     }
