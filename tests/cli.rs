@@ -177,7 +177,7 @@ fn without_a_daemon_a_look_up_asks_salesforce_itself() {
 fn without_a_daemon_the_journal_is_read_from_the_disk() {
     let (_folder, file) = site("");
     for (args, said) in [
-        (&["journal", "list"][..], "no such entry\n"),
+        (&["journal", "list"][..], "nothing waits and nothing is parked\n"),
         (&["journal", "list", "--json", "--state", "all"], "[]\n"),
         (&["journal", "export"], ""),
     ] {
