@@ -262,17 +262,17 @@ impl Bridge {
     /// Logs in once, so that links, `/readyz` and the first pop need not wait for it.
     fn greet_salesforce(&self) {
         let (directory, stop) = (self.parts.directory.clone(), self.sender.stopping());
-        self.sender.spawn_short("greeting", async move {
+        let greeting = async move {
             let mut backoff = Backoff::new(GREETING.0, GREETING.1);
             while let Err(error) = directory.prepare().await {
                 let wait = backoff.next_wait();
                 tracing::warn!(%error, retry_in = ?wait, "Salesforce is not ready");
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = tokio::time::sleep(wait) => {}
-                }
+                tokio::time::sleep(wait).await;
             }
             tracing::info!("Salesforce is ready");
+        };
+        self.sender.spawn_short("greeting", async move {
+            stop.run_until_cancelled(greeting).await;
         });
     }
 
