@@ -229,6 +229,9 @@ impl Bridge {
     ) -> Result<mpsc::Sender<pump::Told>, StartError> {
         let names: Vec<String> = config.feeds.iter().map(|feed| feed.name().to_owned()).collect();
         let open = self.parts.journal.open_calls().await?;
+        for call in &open {
+            self.parts.board.keep(call.clone());
+        }
         let (tracker, steps) = Tracker::new(&config.site, &names, open, Instant::now());
         let (to_pump, messages) = mpsc::channel(MESSAGES);
         let (to_screens, answers) = mpsc::channel(screens::ANSWERS);
