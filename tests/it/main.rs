@@ -1,6 +1,9 @@
 //! The bridge as a whole, against a pretend Asterisk and a pretend Salesforce on real sockets.
 
 mod calls;
+mod daemon;
+mod faults;
 mod gap;
+mod kill;
 mod recordings;
 mod support;
