@@ -34,7 +34,7 @@ const CALLERS: u32 = 40;
 /// Between two questions whether the journal has written all that it was given.
 const ASK: Duration = Duration::from_millis(20);
 /// How long the last waiting entries may take, faults and waits of the sender included.
-const DRAIN: Duration = Duration::from_secs(60);
+const DRAIN: Duration = Duration::from_mins(1);
 
 fn kills() -> u32 {
     #[expect(clippy::disallowed_methods, reason = "a test has no settings; a release sets it")]
@@ -155,8 +155,8 @@ impl World {
             Daemon::new(&salesforce, &asterisk, |settings| settings.replace("[log]\n", &format!("[log]\n{log}\n")));
         let screens = ["101", "102", "103"].map(|extension| daemon.screen(extension)).into();
         let safe = Arc::default();
-        let _asking = ask_for_commits(&daemon, &safe);
-        Self { salesforce, asterisk, daemon, screens, safe, _asking }
+        let asking = ask_for_commits(&daemon, &safe);
+        Self { salesforce, asterisk, daemon, screens, safe, _asking: asking }
     }
 
     /// Calls that were on a screen, and whether they were known on disk before the kill that followed.

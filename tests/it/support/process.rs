@@ -30,10 +30,10 @@ impl Daemon {
     pub fn new(salesforce: &Salesforce, asterisk: &Asterisk, change: impl FnOnce(String) -> String) -> Self {
         let dir = TempDir::new().unwrap();
         let port = TcpListener::bind(world::LOOPBACK).unwrap().local_addr().unwrap().port();
-        let hash: String = Sha256::digest(TOKEN).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = Sha256::digest(TOKEN);
         let settings = world::settings(salesforce, &asterisk.url(), &dir.path().join("state"))
             .replace("listen = \"127.0.0.1:0\"", &format!("listen = \"127.0.0.1:{port}\"\nadmin_token = \"{TOKEN}\""))
-            .replace("[[agent]]", &format!("[[agent]]\ntoken_sha256 = \"{hash}\""));
+            .replace("[[agent]]", &format!("[[agent]]\ntoken_sha256 = \"{hash:x}\""));
         let daemon = Self { dir, port, child: None };
         fs::write(daemon.settings_file(), change(settings)).unwrap();
         fs::set_permissions(daemon.settings_file(), fs::Permissions::from_mode(0o600)).unwrap();
