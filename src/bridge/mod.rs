@@ -243,6 +243,9 @@ impl Bridge {
     ) -> Result<mpsc::Sender<pump::Told>, StartError> {
         let names: Vec<String> = config.feeds.iter().map(|feed| feed.name().to_owned()).collect();
         let open = self.parts.journal.open_calls().await?;
+        for call in &open {
+            self.parts.board.keep(call.clone());
+        }
         let (tracker, steps) = Tracker::new(&config.site, &names, open, Instant::now());
         let (to_pump, messages) = mpsc::channel(MESSAGES);
         let (to_screens, answers) = mpsc::channel(screens::ANSWERS);
@@ -276,17 +279,17 @@ impl Bridge {
     /// Logs in once, so that links, `/readyz` and the first pop need not wait for it.
     fn greet_salesforce(&self) {
         let (directory, stop) = (self.parts.directory.clone(), self.sender.stopping());
-        self.sender.spawn_short("greeting", async move {
+        let greeting = async move {
             let mut backoff = Backoff::new(GREETING.0, GREETING.1);
             while let Err(error) = directory.prepare().await {
                 let wait = backoff.next_wait();
                 tracing::debug!(%error, retry_in = ?wait, "Salesforce is not ready");
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = tokio::time::sleep(wait) => {}
-                }
+                tokio::time::sleep(wait).await;
             }
             tracing::debug!("Salesforce is ready");
+        };
+        self.sender.spawn_short("greeting", async move {
+            stop.run_until_cancelled(greeting).await;
         });
     }
 

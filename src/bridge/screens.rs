@@ -147,7 +147,7 @@ impl Screens {
 
     fn ask(&self, call: CallKey, number: PhoneNumber) {
         let (directory, answers, metrics) = (self.directory.clone(), self.answers.clone(), self.metrics.clone());
-        self.tasks.spawn_short("look-up", async move {
+        let look_up = async move {
             let began = Instant::now();
             let answer = directory.find(&number).await;
             metrics.lookup(answer.source.as_str(), began.elapsed());
@@ -156,6 +156,11 @@ impl Screens {
             if late && let Ok(answer) = directory.find_surely(&number, LATE_ANSWER).await {
                 let _ = answers.send(Answered { call, answer }).await;
             }
+        };
+        // Nobody waits for an answer once the pump is to stop, and Salesforce may take its time.
+        let stop = self.tasks.stopping();
+        self.tasks.spawn_short("look-up", async move {
+            stop.run_until_cancelled(look_up).await;
         });
     }
 

@@ -79,16 +79,19 @@ impl Settings {
 pub async fn run(journal: Journal, client: Client, settings: Settings, stop: CancellationToken) {
     let mut sender = Sender::new(journal, client, settings, stop);
     loop {
-        let wait = match sender.round().await {
-            Ok(wait) => wait,
+        let rested = match sender.round().await {
+            Ok(wait) => sender.rest(wait).await,
             Err(Trouble::Stopped | Trouble::Journal(JournalError::Stopped)) => return,
             Err(Trouble::Journal(error)) => {
                 tracing::error!(%error, "the sender cannot read the journal");
-                DISK_WAIT
+                sender.keep_off(DISK_WAIT).await
             }
-            Err(Trouble::Salesforce(error)) => sender.down(&error),
+            Err(Trouble::Salesforce(error)) => {
+                let wait = sender.down(&error);
+                sender.keep_off(wait).await
+            }
         };
-        if sender.rest(wait).await.is_err() {
+        if rested.is_err() {
             return;
         }
     }
@@ -156,6 +159,9 @@ impl Sender {
         let ahead = self.journal.reader.ahead(now, ROWS).await?;
         if ahead.due == 0 {
             self.company = None;
+        }
+        if ahead.due == 0 && !ahead.unsure && ahead.next.is_none() {
+            self.nothing_waits();
         }
         let wait = self.wait(&ahead, now);
         if !ahead.unsure && !wait.is_zero() {
@@ -267,10 +273,20 @@ impl Sender {
 
     fn up(&mut self) {
         self.pace.written();
-        let before =
-            self.journal.sender.send_replace(SenderHealth { state: SenderState::Up, ..SenderHealth::default() });
+        self.healthy(SenderState::Up, "Salesforce takes Tasks again");
+    }
+
+    /// Also without a batch that was written: what was lost has been found, or was dropped.
+    fn nothing_waits(&self) {
+        if self.journal.sender_health().state == SenderState::Down {
+            self.healthy(SenderState::Idle, "nothing waits for Salesforce any more");
+        }
+    }
+
+    fn healthy(&self, state: SenderState, news: &str) {
+        let before = self.journal.sender.send_replace(SenderHealth { state, ..SenderHealth::default() });
         if before.state == SenderState::Down {
-            tracing::info!("Salesforce takes Tasks again");
+            tracing::info!("{news}");
         }
     }
 
@@ -328,19 +344,18 @@ impl Sender {
         }
     }
 
-    /// Until the time has passed or, when Salesforce is well, there is something new on disk.
+    /// Until the time has passed or there is something new on disk.
     async fn rest(&self, wait: Duration) -> Result<(), Trouble> {
-        let news = async {
-            if self.pace.troubled() {
-                std::future::pending::<()>().await;
-            }
-            self.journal.seen.news.notified().await;
-        };
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => Err(Trouble::Stopped),
-            () = tokio::time::sleep(wait) => Ok(()),
-            () = news => Ok(()),
-        }
+        let news = self.journal.seen.news.notified();
+        self.or_stop(async {
+            // Either is a reason to look again.
+            let _ = tokio::time::timeout(wait, news).await;
+        })
+        .await
+    }
+
+    /// Until the time has passed, whatever comes in: after a failure.
+    async fn keep_off(&self, wait: Duration) -> Result<(), Trouble> {
+        self.or_stop(tokio::time::sleep(wait)).await
     }
 }

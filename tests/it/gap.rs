@@ -164,7 +164,7 @@ fn expected(rows: &[Row], people: &People, gap: &Gap) -> BTreeMap<Party, Bounds>
         let bounds = all.entry((row.direction.clone(), name)).or_default();
         // One that began and ended in the gap is known to nobody.
         bounds.most += usize::from(!(surely(until, row.start) && surely(ends, since)));
-        bounds.least += usize::from(!backwards && !(maybe(until, begins) && maybe(ends, since)));
+        bounds.least += usize::from(!(backwards || maybe(until, begins) && maybe(ends, since)));
         let ended_unseen = surely(begins, until) && surely(until, ends) && surely(ends, since);
         let perhaps = maybe(row.start, until) && maybe(until, ends) && maybe(ends, since);
         bounds.least_estimated += usize::from(ended_unseen && !row.end_estimated);

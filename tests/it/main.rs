@@ -1,7 +1,10 @@
 //! The bridge as a whole, against a pretend Asterisk and a pretend Salesforce on real sockets.
 
 mod calls;
+mod daemon;
+mod faults;
 mod gap;
+mod kill;
 mod recordings;
 mod restart;
 mod support;

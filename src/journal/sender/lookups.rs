@@ -56,9 +56,21 @@ impl Sender {
         }));
         let answers: Vec<(EntryId, Result<Answer, Error>)> =
             self.or_stop(lookups.buffer_unordered(LOOKUPS).collect()).await?;
-        let mut later = Vec::new();
+        let (mut later, mut failed) = (Vec::new(), None);
         for (id, answer) in answers {
-            let Some(entry) = batch.iter_mut().find(|entry| entry.id == id) else {
+            let Some(place) = batch.iter().position(|entry| entry.id == id) else {
+                continue;
+            };
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(error) if error.retry() == Retry::Never => continue,
+                Err(error) => {
+                    batch.remove(place);
+                    failed = Some(error);
+                    continue;
+                }
+            };
+            let Some(entry) = batch.get_mut(place) else {
                 continue;
             };
             let complete = self.take_answer(entry, answer).await?;
@@ -68,16 +80,15 @@ impl Sender {
         }
         batch.retain(|entry| later.iter().all(|settled| settled.id != entry.id));
         self.settle(later).await?;
-        Ok(batch)
+        // Those that were answered need not wait for those that were not, which are asked for again in the next round.
+        match failed {
+            Some(error) if batch.is_empty() => Err(error.into()),
+            Some(_) | None => Ok(batch),
+        }
     }
 
     /// Whether no later look-up can know more.
-    async fn take_answer(&self, entry: &mut Entry, answer: Result<Answer, Error>) -> Result<bool, Trouble> {
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) if error.retry() == Retry::Never => return Ok(true),
-            Err(error) => return Err(error.into()),
-        };
+    async fn take_answer(&self, entry: &mut Entry, answer: Answer) -> Result<bool, Trouble> {
         let complete = answer.complete;
         if let Some(json) = to_json(&answer) {
             let (id, answer) = (entry.id, json);

@@ -1,6 +1,8 @@
 //! What the stories are told with.
 
 pub mod people;
+pub mod process;
+pub mod site;
 pub mod sse;
 pub mod truth;
 pub mod world;

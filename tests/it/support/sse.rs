@@ -1,7 +1,7 @@
 //! An agent's browser: reads the stream of pops.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -12,6 +12,8 @@ pub struct Event {
     pub kind: String,
     pub id: String,
     pub data: Value,
+    /// When it was read.
+    pub at: Instant,
 }
 
 /// Follows one agent's stream in the background and comes back when it is cut.
@@ -70,5 +72,5 @@ fn read(block: &str) -> Option<Event> {
         block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(|text| text.trim().to_owned())
     };
     let data = serde_json::from_str(&field("data")?).ok()?;
-    Some(Event { kind: field("event")?, id: field("id").unwrap_or_default(), data })
+    Some(Event { kind: field("event")?, id: field("id").unwrap_or_default(), data, at: Instant::now() })
 }
