@@ -45,7 +45,7 @@ async fn stopped_with_calls_open_it_takes_them_up_again() {
 async fn it_stops_in_order_while_salesforce_does_not_answer() {
     let mut site = Site::up().await;
     site.salesforce.set(|knobs| knobs.latency_ms = 60_000);
-    let screen = site.daemon.screen("101");
+    let screen = site.daemon.screen("101").opened().await;
     let rest = site.begin(&short_call(&erika()), 45).await;
     first(&screen, "pop").await;
     assert!(site.daemon.stop().await.success(), "{}", site.daemon.log());
@@ -80,7 +80,7 @@ async fn broken_settings_leave_the_running_ones_in_force() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withheld_number_is_nowhere() {
     let site = Site::up().await;
-    let screen = site.daemon.screen("101");
+    let screen = site.daemon.screen("101").opened().await;
     let script = Script::inbound_private(&erika(), "+493023125101").ring(&["101"]).after(50).answer("101");
     site.play(&script.talk(50).hangup_by_caller()).await;
     let task = site.tasks(1).await;

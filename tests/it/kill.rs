@@ -26,7 +26,7 @@ const LIFE: std::ops::Range<u64> = 20..800;
 /// Each so many lives end around a request that writes Tasks instead, which most are too short for.
 const WRITING: u32 = 6;
 /// How long such a request is waited for.
-const WRITE: Duration = Duration::from_secs(4);
+const WRITE: Duration = Duration::from_secs(6);
 /// Between the beginnings of two calls.
 const PACE: Duration = Duration::from_millis(20);
 /// How many people call, again and again.

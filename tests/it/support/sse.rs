@@ -1,5 +1,6 @@
 //! An agent's browser: reads the stream of pops.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ pub struct Event {
 /// Follows one agent's stream in the background and comes back when it is cut.
 pub struct Screen {
     events: Arc<Mutex<Vec<Event>>>,
+    open: Arc<AtomicBool>,
     _tasks: JoinSet<()>,
 }
 
@@ -27,14 +29,21 @@ impl Screen {
         let url = format!("{base}/api/v1/agents/{extension}/pops");
         let (events, token) = (Arc::new(Mutex::new(Vec::new())), token.to_owned());
         let mut tasks = JoinSet::new();
-        let seen = Arc::clone(&events);
+        let open = Arc::new(AtomicBool::new(false));
+        let (seen, opened) = (Arc::clone(&events), Arc::clone(&open));
         tasks.spawn(async move {
             loop {
-                follow(&url, &token, &seen).await;
+                follow(&url, &token, &seen, &opened).await;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });
-        Self { events, _tasks: tasks }
+        Self { events, open, _tasks: tasks }
+    }
+
+    /// Waits until the stream has been open once: what happens from then on is seen.
+    pub async fn opened(self) -> Self {
+        super::world::wait("the stream", || self.open.load(Ordering::Relaxed)).await;
+        self
     }
 
     pub fn events(&self) -> Vec<Event> {
@@ -47,7 +56,7 @@ impl Screen {
     }
 }
 
-async fn follow(url: &str, token: &str, seen: &Mutex<Vec<Event>>) {
+async fn follow(url: &str, token: &str, seen: &Mutex<Vec<Event>>, open: &AtomicBool) {
     let client = super::world::http();
     let last = seen.lock().unwrap().last().map(|event: &Event| event.id.clone());
     let mut request = client.get(url).bearer_auth(token);
@@ -55,6 +64,7 @@ async fn follow(url: &str, token: &str, seen: &Mutex<Vec<Event>>) {
         request = request.header("Last-Event-ID", id);
     }
     let Ok(mut answer) = request.send().await else { return };
+    open.store(true, Ordering::Relaxed);
     let mut buffer = String::new();
     while let Ok(Some(bytes)) = answer.chunk().await {
         buffer += &String::from_utf8_lossy(&bytes);
