@@ -16,29 +16,28 @@ use ctibridge::calls::tracker::Tracker;
 use ctibridge::feeds::asterisk::map::Map;
 use ctibridge::feeds::asterisk::wire::Frame;
 use ctibridge::phone::NumberPlan;
+use process::timed;
 use tape::Tape;
 
 const FRAMES: u32 = 200_000;
 
 fn main() {
     println!("{FRAMES} frames of recorded calls");
-    println!("{:<44}{:>14}{:>12}", "", "frames/cpu-s", "ns/frame");
+    println!("{:<44}{:>14}{:>12}{:>14}", "", "frames/cpu-s", "ns/frame", "of reading");
     for lanes in [20, 400] {
         println!("{lanes} recordings at once");
         let mut tape = Tape::new(true).lanes(lanes);
         let texts: Vec<String> = (0..FRAMES).map(|_| tape.frame()).collect();
-        let frames = timed("  read", || texts.iter().map(|text| Frame::parse(text).unwrap()).collect::<Vec<_>>());
-        let events = timed("  put in our words", || map(frames));
-        let ended = timed("  follow the calls", || follow(events));
-        assert!(ended as u64 >= tape.calls());
+        let (frames, read) = timed(|| texts.iter().map(|text| Frame::parse(text).unwrap()).collect::<Vec<_>>());
+        let (events, put) = timed(|| map(frames));
+        let (steps, followed) = timed(|| follow(events));
+        assert!(steps as u64 >= tape.calls());
+        for (name, cpu) in [("  read", read), ("  put in our words", put), ("  follow the calls", followed)] {
+            let rate = f64::from(FRAMES) / cpu.as_secs_f64();
+            let share = cpu.as_secs_f64() / read.as_secs_f64() * 100.0;
+            println!("{name:<44}{rate:>14.0}{:>12.0}{share:>13.0}%", 1e9 / rate);
+        }
     }
-}
-
-fn timed<T>(name: &str, run: impl FnOnce() -> T) -> T {
-    let (result, cpu) = process::timed(run);
-    let rate = f64::from(FRAMES) / cpu.as_secs_f64();
-    println!("{name:<44}{rate:>14.0}{:>12.0}", 1e9 / rate);
-    result
 }
 
 fn map(frames: Vec<Frame>) -> Vec<CallEvent> {

@@ -410,7 +410,11 @@ impl Call {
         self.screens.values().filter_map(|screen| screen.deadline()).chain(hold).min()
     }
 
-    pub fn hold_is_over(&self, now: Instant) -> bool {
-        self.hold.as_ref().is_some_and(|(until, _)| *until <= now)
+    /// Time has passed.
+    pub fn clock(&mut self, now: Instant, out: &mut Vec<Step>) {
+        if self.hold.as_ref().is_some_and(|(until, _)| *until <= now) {
+            self.release(out);
+        }
+        self.turn_all(Turn::Clock(now), None, out);
     }
 }

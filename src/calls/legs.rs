@@ -60,6 +60,8 @@ pub(super) enum Root {
 #[derive(Debug, Default)]
 pub(super) struct Legs {
     live: BTreeMap<LegId, LiveLeg>,
+    /// Those that the PBX called and that had no call when this was last looked at.
+    homeless: BTreeSet<LegId>,
     bridges: BTreeMap<BridgeId, BTreeSet<LegId>>,
     links: BTreeMap<String, BTreeSet<LegId>>,
 }
@@ -107,6 +109,7 @@ impl Legs {
 
     pub fn remove(&mut self, id: &LegId) -> Option<LiveLeg> {
         self.leave(id);
+        self.homeless.remove(id);
         let live = self.live.remove(id)?;
         if let Side::Link(pair) = &live.leg.side
             && let Some(halves) = self.links.get_mut(pair)
@@ -176,12 +179,26 @@ impl Legs {
         Root::Leg(at.clone())
     }
 
-    /// Legs that the PBX called and that belong to no call yet.
-    pub fn unplaced(&self) -> Vec<LegId> {
-        let unplaced = |live: &&LiveLeg| {
-            live.call.is_none() && live.dialed_by != DialedBy::Unknown && !matches!(live.leg.side, Side::Link(_))
+    /// The PBX calls a leg. `from` is kept when it was said before and is not now.
+    pub fn called(&mut self, id: &LegId, from: Option<LegId>) {
+        let Some(live) = self.live.get_mut(id) else {
+            return;
         };
-        self.live.values().filter(unplaced).map(|live| live.leg.id.clone()).collect()
+        match from {
+            Some(from) => live.dialed_by = DialedBy::Leg(from),
+            None if live.dialed_by == DialedBy::Unknown => live.dialed_by = DialedBy::Nobody,
+            None => {}
+        }
+        if live.call.is_none() && !matches!(live.leg.side, Side::Link(_)) {
+            self.homeless.insert(id.clone());
+        }
+    }
+
+    /// Legs that the PBX called and that belong to no call yet.
+    pub fn unplaced(&mut self) -> Vec<LegId> {
+        // Once it has a call, a leg is never without one.
+        self.homeless.retain(|leg| self.live.get(leg).is_some_and(|live| live.call.is_none()));
+        self.homeless.iter().cloned().collect()
     }
 
     /// Legs that come out of this link.

@@ -10,6 +10,7 @@ mod key;
 mod legs;
 mod members;
 pub mod record;
+mod roster;
 mod screen;
 pub mod step;
 mod switchboard;

@@ -11,8 +11,9 @@ use super::call::{Call, CallId};
 use super::event::{
     Application, BridgeId, BridgeKind, CallEvent, Cause, DialState, Leg, LegId, Presentation, Side, What,
 };
-use super::legs::{DialedBy, Legs, Ring};
+use super::legs::{Legs, Ring};
 use super::record::{CallKey, CallRecord, Direction, Extension, Happening, HungUpBy};
+use super::roster::Roster;
 use super::screen::Turn;
 use super::step::Step;
 use crate::phone::NumberPlan;
@@ -34,7 +35,7 @@ pub(super) struct Switchboard {
     pub(super) site: Site,
     pub(super) feed: String,
     pub(super) legs: Legs,
-    pub(super) calls: BTreeMap<CallId, Call>,
+    pub(super) calls: Roster,
     /// Finished calls whose presentation is awaited.
     waiting: Vec<(Instant, Call, CallRecord)>,
     next_id: CallId,
@@ -52,7 +53,7 @@ impl Switchboard {
             site,
             feed,
             legs: Legs::default(),
-            calls: BTreeMap::new(),
+            calls: Roster::default(),
             waiting: Vec::new(),
             next_id: 0,
             stamp: None,
@@ -73,12 +74,13 @@ impl Switchboard {
     /// Time has passed.
     pub fn clock(&mut self, now: Instant) -> Vec<Step> {
         self.now = now;
-        let ended = self.waiting.iter_mut().map(|(_, call, _)| call);
-        for call in self.calls.values_mut().chain(ended) {
-            if call.hold_is_over(now) {
-                call.release(&mut self.out);
+        for id in self.calls.due(now) {
+            if let Some(call) = self.calls.get_mut(&id) {
+                call.clock(now, &mut self.out);
             }
-            call.turn_all(Turn::Clock(now), None, &mut self.out);
+        }
+        for (_, call, _) in &mut self.waiting {
+            call.clock(now, &mut self.out);
         }
         for (_, call, record) in self.waiting.extract_if(.., |(until, ..)| *until <= now).collect::<Vec<_>>() {
             self.end_now(call, record);
@@ -88,7 +90,7 @@ impl Switchboard {
 
     pub fn deadline(&self) -> Option<Instant> {
         let waiting = self.waiting.iter().map(|(until, call, _)| call.deadline().map_or(*until, |it| it.min(*until)));
-        self.calls.values().filter_map(Call::deadline).chain(waiting).min()
+        self.calls.deadline().into_iter().chain(waiting).min()
     }
 
     pub fn open_calls(&self) -> Vec<super::record::OpenCall> {
@@ -98,9 +100,7 @@ impl Switchboard {
     /// What is new for the disk goes out last, once for all that one event changed.
     pub(super) fn drain(&mut self) -> Vec<Step> {
         let seen = self.alive_until();
-        for call in self.calls.values_mut() {
-            call.keep(seen, &mut self.out);
-        }
+        self.calls.take_touched(|call| call.keep(seen, &mut self.out));
         std::mem::take(&mut self.out)
     }
 
@@ -155,8 +155,12 @@ impl Switchboard {
         if let Some(live) = self.legs.get_mut(leg) {
             live.leg.presentation = presentation;
         }
-        for call in self.calls.values_mut().filter(|call| call.primary.as_ref() == Some(leg)) {
-            call.present(presentation, &mut self.out);
+        let ids: Vec<CallId> =
+            self.calls.iter().filter(|(_, call)| call.primary.as_ref() == Some(leg)).map(|(id, _)| *id).collect();
+        for id in ids {
+            if let Some(call) = self.calls.get_mut(&id) {
+                call.present(presentation, &mut self.out);
+            }
         }
         let known = |waiting: &mut (Instant, Call, CallRecord)| waiting.1.primary.as_ref() == Some(leg);
         for (_, mut call, record) in self.waiting.extract_if(.., known).collect::<Vec<_>>() {
@@ -166,14 +170,10 @@ impl Switchboard {
     }
 
     fn dialed(&mut self, from: Option<LegId>, to: &LegId, state: DialState, number: Option<String>, at: Timestamp) {
+        self.legs.called(to, from);
         let Some(live) = self.legs.get_mut(to) else {
             return;
         };
-        match from {
-            Some(from) => live.dialed_by = DialedBy::Leg(from),
-            None if live.dialed_by == DialedBy::Unknown => live.dialed_by = DialedBy::Nobody,
-            None => {}
-        }
         if number.is_some() {
             live.number = number;
         }
