@@ -26,6 +26,7 @@ pub struct FeedState {
     pub state: FeedPhase,
     pub since: Timestamp,
     /// What to do about it, when it is not up.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
