@@ -21,7 +21,7 @@ const ARGUMENT: &str = "far-side";
 const RECORDINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/asterisk-ari");
 /// Frames in one write of the far side.
 const AT_ONCE: usize = 64;
-/// Frames of the call behind each [`Ask::Play`].
+/// Frames of the call behind each play.
 pub const MARK: usize = 2;
 
 #[derive(Serialize, Deserialize)]
@@ -118,10 +118,6 @@ fn serve(runtime: &Runtime, pbx: &mut Pbx) {
                     let burst: Vec<_> = (0..AT_ONCE).map(|_| tape.frame().into()).collect();
                     runtime.block_on(pbx::write(socket, burst));
                 }
-                marks += 1;
-                let id = format!("9999999999.{marks}");
-                runtime.block_on(pbx::write(socket, marking_call(&id)));
-                mark = Some(id);
             }
             (Ask::PlayUnknown { frames }, Some(socket)) => {
                 for burst in 0..frames.div_ceil(AT_ONCE) {
@@ -130,6 +126,12 @@ fn serve(runtime: &Runtime, pbx: &mut Pbx) {
                 }
             }
             (Ask::Play { .. } | Ask::PlayUnknown { .. }, None) => panic!("nobody has connected"),
+        }
+        if let (Ask::Play { .. } | Ask::PlayUnknown { .. }, Some(socket)) = (ask, &mut socket) {
+            marks += 1;
+            let id = format!("9999999999.{marks}");
+            runtime.block_on(pbx::write(socket, marking_call(&id)));
+            mark = Some(id);
         }
         say(&Played { calls: tape.calls(), mark });
     }

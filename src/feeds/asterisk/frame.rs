@@ -1,12 +1,14 @@
 //! From the text of a frame to [`Frame`]: first its type, then, knowing what to look for, the rest.
 //!
-//! Two passes over the text cost less than keeping all of it until the type is found.
+//! Two passes over the text cost less than keeping all of it until the type is found, since the first ends where type and time
+//! stamp are known: Asterisk writes both near the beginning.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use jiff::Timestamp;
 use serde::de::value::BorrowedStrDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error as _, VariantAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error as _, IgnoredAny, MapAccess, VariantAccess, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_json::{Error, Value};
 
@@ -27,9 +29,10 @@ impl Frame {
     ///
     /// The text is no frame, or one of [`Event`]'s that lacks something.
     pub fn parse(text: &str) -> Result<Self, BadFrame> {
-        let head: Head = serde_json::from_str(text).map_err(|_| BadFrame::NoEvent)?;
-        let event = Event::deserialize(Typed { kind: &head.kind, text })
-            .map_err(|_| BadFrame::Lacking(head.kind.clone().into_owned()))?;
+        let head = Head::of(text);
+        let kind = head.kind.ok_or(BadFrame::NoEvent)?;
+        let event = Event::deserialize(Typed { kind: &kind, text })
+            .map_err(|_| BadFrame::Lacking(kind.clone().into_owned()))?;
         Ok(Self { timestamp: head.timestamp, event })
     }
 }
@@ -42,13 +45,61 @@ impl TryFrom<Value> for Frame {
     }
 }
 
-#[derive(Deserialize)]
+/// What stands in front, as far as it could be read.
+#[derive(Default)]
 struct Head<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-    #[serde(default, deserialize_with = "lenient_stamp")]
+    kind: Option<Cow<'a, str>>,
     timestamp: Option<Timestamp>,
 }
+
+impl<'a> Head<'a> {
+    fn of(text: &'a str) -> Self {
+        let mut head = Self::default();
+        // Fails whenever it ends early, which is what it should; what the rest of the text is worth shows in the second pass.
+        let _ = serde_json::Deserializer::from_str(text).deserialize_map(Reading(&mut head));
+        head
+    }
+}
+
+/// Reads the members of a frame until the head is complete.
+struct Reading<'h, 'a>(&'h mut Head<'a>);
+
+impl<'a> Visitor<'a> for Reading<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a frame")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut members: A) -> Result<(), A::Error> {
+        while self.0.kind.is_none() || self.0.timestamp.is_none() {
+            match members.next_key()? {
+                Some(Member::Type) => self.0.kind = Some(members.next_value::<Kind>()?.0),
+                Some(Member::Timestamp) => self.0.timestamp = members.next_value::<Stamp>()?.0,
+                Some(Member::Other) => _ = members.next_value::<IgnoredAny>()?,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Member {
+    Type,
+    Timestamp,
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Kind<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Stamp(#[serde(deserialize_with = "lenient_stamp")] Option<Timestamp>);
 
 /// The text of an object as the variant `kind` of an enum.
 struct Typed<'a> {
@@ -95,7 +146,10 @@ impl<'de> VariantAccess<'de> for Typed<'de> {
     }
 
     fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
-        serde_json::Deserializer::from_str(self.text).deserialize_struct("", fields, visitor)
+        let mut deserializer = serde_json::Deserializer::from_str(self.text);
+        let event = deserializer.deserialize_struct("", fields, visitor)?;
+        deserializer.end()?;
+        Ok(event)
     }
 }
 
@@ -127,7 +181,9 @@ mod tests {
             ("", BadFrame::NoEvent),
             ("[]", BadFrame::NoEvent),
             (r#"{"type":7}"#, BadFrame::NoEvent),
-            (r#"{"type":"ChannelHold"} and more"#, BadFrame::NoEvent),
+            (r#"{"type":"ChannelHold"} and more"#, lacking.clone()),
+            (r#"{"type":"ChannelHold","channel":{"id":"1.1"}} and more"#, lacking.clone()),
+            (r#"{"type":"ChannelHold","timestamp":"","channel":{"id":"1.1"}"#, lacking.clone()),
             (r#"{"type":"ChannelHold"}"#, lacking.clone()),
             (r#"{"type":"ChannelHold","channel":"Jane"}"#, lacking),
         ] {
