@@ -64,7 +64,13 @@ fn main() {
 }
 
 async fn measure(near: &Handle) {
-    println!("{CALLS} calls each, one every {PACE:?}; times in µs");
+    let call = call(&new_caller(0, 0), true);
+    let bytes: usize = call.beginning.iter().chain([&call.ring]).map(|frame| frame.len()).sum();
+    println!(
+        "{CALLS} calls each, one every {PACE:?}, that begin with {} frames of {bytes} bytes",
+        call.beginning.len() + 1
+    );
+    println!("times in µs");
     println!("{:<40}{:>8}{:>8}{:>16}", "", "p50", "p99", "p50 / echo p50");
     let echo = Times::of(echo(near).await);
     echo.print("websocket echo of one frame", &echo);
