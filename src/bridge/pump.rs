@@ -105,7 +105,7 @@ impl Pump {
         match step {
             Step::Keep(call) => {
                 if policy.shows(&call) {
-                    self.screens.call(&call);
+                    self.screens.call(&call, policy);
                 }
                 self.board.keep(call.clone());
                 if policy.keeps(&call) {

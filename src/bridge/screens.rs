@@ -72,8 +72,8 @@ impl Screens {
         }
     }
 
-    /// A call is new or has changed: asks who it is as soon as the number is known.
-    pub fn call(&mut self, call: &OpenCall) {
+    /// A call is new or has changed: asks who it is as soon as the number is known. What waits is told of the party as it is now.
+    pub fn call(&mut self, call: &OpenCall, policy: &Policy) {
         let number = &call.party.number;
         if self.showing.get(&call.key).is_some_and(|showing| showing.number == *number) {
             return;
@@ -82,11 +82,25 @@ impl Screens {
         let answer = number.e164().is_none().then_some(unknown);
         let asks = answer.is_none();
         let old = self.showing.remove(&call.key);
-        let (waiting, shown) = old.map(|old| (old.waiting, old.shown)).unwrap_or_default();
+        let (mut waiting, shown) = old.map(|old| (old.waiting, old.shown)).unwrap_or_default();
+        for (_, act) in &mut waiting {
+            if let Act::Pop(open, ..) | Act::Update(open, ..) = act {
+                open.party = call.party.clone();
+            }
+        }
         let showing = Showing { number: number.clone(), answer, waiting, shown, over: false };
         self.showing.insert(call.key.clone(), showing);
         if asks {
             self.ask(call.key.clone(), number.clone());
+        } else {
+            self.perform_waiting(&call.key, policy);
+        }
+    }
+
+    fn perform_waiting(&mut self, call: &CallKey, policy: &Policy) {
+        let Some(showing) = self.showing.get_mut(call) else { return };
+        for (since, act) in std::mem::take(&mut showing.waiting) {
+            self.perform(call, act, since, policy);
         }
     }
 
@@ -96,7 +110,7 @@ impl Screens {
             if !policy.shows(open) {
                 return;
             }
-            self.call(open);
+            self.call(open, policy);
         }
         let Some(showing) = self.showing.get_mut(call) else { return };
         if showing.answer.is_none() {
@@ -113,13 +127,10 @@ impl Screens {
             return;
         }
         showing.answer = Some(answered.answer);
-        let waiting = std::mem::take(&mut showing.waiting);
-        if waiting.is_empty() {
+        if showing.waiting.is_empty() {
             self.correct(&answered.call, policy);
         }
-        for (since, act) in waiting {
-            self.perform(&answered.call, act, since, policy);
-        }
+        self.perform_waiting(&answered.call, policy);
         self.tidy(&answered.call);
     }
 

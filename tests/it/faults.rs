@@ -205,3 +205,18 @@ async fn a_presentation_that_comes_late_takes_the_number_back() {
     let told = serde_json::to_string(&task).unwrap();
     assert!(!told.contains("23125444") && !told.contains("Muster") && !task.contains_key("WhoId"), "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pop_that_waits_for_a_slow_look_up_is_shown_as_withheld_when_that_is_learnt_meanwhile() {
+    let site = Site::up().await;
+    let screen = site.daemon.screen("101").opened().await;
+    site.asterisk.set_variable_latency(Duration::from_millis(400));
+    site.salesforce.set(|knobs| knobs.latency_ms = 2_000);
+    let script = Script::inbound_private(&erika(), "+493023125101").ring(&["101"]).after(1_000).hangup_by_caller();
+    site.play(&script).await;
+    let pop = first(&screen, "pop").await;
+    assert_eq!((&pop.data["caller"]["e164"], &pop.data["matches"]), (&json!(null), &json!([])));
+    site.salesforce.set(|knobs| knobs.latency_ms = 0);
+    let task = site.tasks(1).await.remove(0);
+    assert!(!serde_json::to_string(&task).unwrap().contains("23125444"));
+}
