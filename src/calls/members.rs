@@ -221,9 +221,7 @@ impl Switchboard {
             return;
         };
         match self.calls.get_mut(&old) {
-            Some(call) if call.has_outside_party() && !call.outside.is_empty() => {
-                live.call = Some(old);
-            }
+            Some(call) if call.has_outside_party() => live.call = Some(old),
             Some(call) => {
                 call.absorbed_by = Some(id);
                 self.end_if_over(old, Timestamp::UNIX_EPOCH, None);

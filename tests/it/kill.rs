@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::support::process::{Daemon, TOKEN};
-use crate::support::sse::Screen;
+use crate::support::sse::{Event, Screen};
 use crate::support::world::{LOOPBACK, http, seed};
 
 /// How often it is killed without an external id, and half as often with one; `CTIBRIDGE_TEST_KILLS` says otherwise.
@@ -116,13 +116,13 @@ struct World {
     asterisk: Arc<Asterisk>,
     daemon: Daemon,
     screens: Vec<Screen>,
-    /// All that the daemon did before one of these moments was on disk later in the same life.
-    safe: Arc<Mutex<Vec<Instant>>>,
+    /// When the journal was asked, and when it answered: what the daemon did before the one was on disk at the other.
+    safe: Arc<Mutex<Vec<(Instant, Instant)>>>,
     _asking: JoinSet<()>,
 }
 
 /// Asks for something that the journal answers only when all before it is committed, again and again.
-fn ask_for_commits(daemon: &Daemon, safe: &Arc<Mutex<Vec<Instant>>>) -> JoinSet<()> {
+fn ask_for_commits(daemon: &Daemon, safe: &Arc<Mutex<Vec<(Instant, Instant)>>>) -> JoinSet<()> {
     let (url, safe, client, mut asking) =
         (format!("{}/api/v1/journal/0/retry", daemon.base()), Arc::clone(safe), http(), JoinSet::new());
     asking.spawn(async move {
@@ -130,7 +130,7 @@ fn ask_for_commits(daemon: &Daemon, safe: &Arc<Mutex<Vec<Instant>>>) -> JoinSet<
             let asked = Instant::now();
             let answer = client.post(&url).bearer_auth(TOKEN).send().await;
             if answer.is_ok_and(|answer| answer.status() == 404) {
-                safe.lock().unwrap().push(asked);
+                safe.lock().unwrap().push((asked, Instant::now()));
             }
             sleep(ASK).await;
         }
@@ -166,11 +166,17 @@ impl World {
     fn shown(&self, killed: &[Instant]) -> BTreeMap<String, bool> {
         let life = |at: Instant| killed.partition_point(|kill| *kill <= at);
         let safe = self.safe.lock().unwrap().clone();
-        let is_safe = |at: Instant| safe.iter().any(|asked| at < *asked && life(at) == life(*asked));
+        // The last words of a life may be read after its end, and a question may wait until the next: neither proves anything.
+        let is_safe = |event: &Event| {
+            let same_life = |one: Instant, other: Instant| life(one) == life(other);
+            safe.iter().any(|(asked, answered)| {
+                event.at < *asked && same_life(event.asked, *asked) && same_life(*asked, *answered)
+            })
+        };
         let mut shown = BTreeMap::new();
         for event in self.screens.iter().flat_map(Screen::events).filter(|event| event.kind == "pop") {
             let key = event.data["call"].as_str().unwrap().to_owned();
-            *shown.entry(key).or_default() |= is_safe(event.at);
+            *shown.entry(key).or_default() |= is_safe(&event);
         }
         shown
     }
