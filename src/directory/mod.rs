@@ -6,6 +6,7 @@ mod live;
 mod memory;
 mod rank;
 mod reading;
+pub mod row;
 mod shape;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 
 use super::config::Config;
 use super::error::Error;
+use super::governor::Allowance;
 use super::health::{Health, Pulse};
 use super::hosts::Hosts;
 use super::id::RecordId;
@@ -100,6 +101,12 @@ impl Client {
     #[must_use]
     pub fn health(&self) -> Health {
         self.0.pulse.read()
+    }
+
+    /// What the org's API calls of the last 24 hours still allow, as of the last answer that told of them.
+    #[must_use]
+    pub fn allowance(&self) -> Allowance {
+        self.health().api_used.map_or(Allowance::All, |(used, allowed)| Allowance::of(used, allowed))
     }
 
     /// The user as whom the bridge works. Logs in, if that was not done yet.
