@@ -23,6 +23,7 @@ pub struct Daemon {
     dir: TempDir,
     port: u16,
     child: Option<Child>,
+    client: reqwest::Client,
 }
 
 impl Daemon {
@@ -34,7 +35,7 @@ impl Daemon {
         let settings = world::settings(salesforce, &asterisk.url(), &dir.path().join("state"))
             .replace("listen = \"127.0.0.1:0\"", &format!("listen = \"127.0.0.1:{port}\"\nadmin_token = \"{TOKEN}\""))
             .replace("[[agent]]", &format!("[[agent]]\ntoken_sha256 = \"{hash:x}\""));
-        let daemon = Self { dir, port, child: None };
+        let daemon = Self { dir, port, child: None, client: http() };
         fs::write(daemon.settings_file(), change(settings)).unwrap();
         fs::set_permissions(daemon.settings_file(), fs::Permissions::from_mode(0o600)).unwrap();
         daemon
@@ -113,7 +114,7 @@ impl Daemon {
 
     /// What the operator is answered; none while it does not serve.
     pub async fn ask(&self, path: &str) -> Option<(u16, Value)> {
-        let answer = http().get(format!("{}{path}", self.base())).bearer_auth(TOKEN).send().await.ok()?;
+        let answer = self.client.get(format!("{}{path}", self.base())).bearer_auth(TOKEN).send().await.ok()?;
         let status = answer.status().as_u16();
         Some((status, serde_json::from_slice(&answer.bytes().await.ok()?).unwrap_or_default()))
     }
