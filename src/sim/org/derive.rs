@@ -148,9 +148,8 @@ impl Org {
 }
 
 fn put_default(fields: &mut Fields, name: &str, value: Value) {
-    let slot = fields.entry(name.to_owned()).or_insert(Value::Null);
-    if slot.is_null() {
-        *slot = value;
+    if fields.get(name).is_none_or(Value::is_null) {
+        fields.insert(name.to_owned(), value);
     }
 }
 

@@ -91,12 +91,11 @@ impl Org {
 
     /// The contact and the account that a lead's own fields make.
     fn made_of(&mut self, lead: &Fields, account: Option<&str>, by: &Writer) -> Result<(String, Value), Refusal> {
-        let account = match account {
-            Some(account) => id_of(&self.live("Account", account).ok_or_else(Refusal::not_found)?.fields),
-            None => {
-                let firm = json!({"Name": text(lead, "Company"), "Phone": text(lead, "Phone")});
-                self.create("Account", firm.as_object().unwrap_or(&Fields::new()), by)?
-            }
+        let account = if let Some(account) = account {
+            id_of(&self.live("Account", account).ok_or_else(Refusal::not_found)?.fields)
+        } else {
+            let firm = json!({"Name": text(lead, "Company"), "Phone": text(lead, "Phone")});
+            self.create("Account", firm.as_object().unwrap_or(&Fields::new()), by)?
         };
         let mut person = Fields::new();
         for field in ["FirstName", "LastName", "Title", "Phone", "MobilePhone", "Fax", "Email", "OwnerId"] {

@@ -32,11 +32,13 @@ pub type Fields = Map<String, Value>;
 pub(crate) struct Writer {
     pub(crate) user: String,
     pub(crate) now: Timestamp,
+    /// The same as rows show it.
+    stamp: String,
 }
 
 impl Writer {
     pub(crate) fn of(user: &str, now: Timestamp) -> Self {
-        Self { user: user.to_owned(), now }
+        Self { user: user.to_owned(), now, stamp: time::write(now) }
     }
 }
 
@@ -126,7 +128,7 @@ impl Org {
     /// Ids of the live rows whose external id field has this value.
     pub(crate) fn by_external_id(&self, object: &str, field: &str, value: &str) -> Vec<String> {
         let ids = self.tables.get(object).map_or(&[][..], |table| table.external(field, value));
-        ids.iter().map(|id| id.to_string()).collect()
+        ids.iter().map(ToString::to_string).collect()
     }
 
     /// Ids of rows whose phone fields hold a number of these digits, or one that ends in them.
@@ -197,7 +199,7 @@ impl Org {
     /// Stores a row of our own making without the rules for clients.
     fn store_plain(&mut self, object: &str, row: Value) {
         if let Value::Object(fields) = row {
-            let writer = Writer { user: String::new(), now: Timestamp::now() };
+            let writer = Writer::of("", Timestamp::now());
             let id = self.next_id(object);
             self.store(object, &id, fields, &writer);
         }
@@ -217,11 +219,13 @@ impl Org {
     /// The same with a `SystemModstamp` of its own, as rows have that were committed long after they were stamped.
     fn store_with(&mut self, object: &str, id: &str, mut fields: Fields, by: &Writer, stamped: Option<Value>) {
         stamp(&mut fields, id, by);
+        let mut second = by.now.as_second();
         if let Some(stamped) = stamped {
+            second = stamped.as_str().and_then(time::read).map_or(second, Timestamp::as_second);
             fields.insert("SystemModstamp".to_owned(), stamped);
         }
         let before = self.row(object, id).map(|row| row.fields.clone());
-        self.place(object, id, Some(Row { fields: Arc::new(fields), before, written: by.now }));
+        self.place(object, id, Some(Row { fields: Arc::new(fields), before, written: by.now, stamp: second }));
     }
 
     fn place(&mut self, object: &str, id: &str, row: Option<Row>) {
@@ -241,16 +245,16 @@ impl Org {
 }
 
 fn stamp(fields: &mut Fields, id: &str, by: &Writer) {
-    let now = time::write(by.now);
+    let now = &by.stamp;
     fields.insert("Id".to_owned(), id.into());
     fields.entry("IsDeleted").or_insert(false.into());
-    fields.entry("CreatedDate").or_insert(now.clone().into());
+    fields.entry("CreatedDate").or_insert_with(|| now.clone().into());
     if !by.user.is_empty() {
-        fields.entry("CreatedById").or_insert(by.user.clone().into());
+        fields.entry("CreatedById").or_insert_with(|| by.user.clone().into());
         fields.insert("LastModifiedById".to_owned(), by.user.clone().into());
     }
     fields.insert("LastModifiedDate".to_owned(), now.clone().into());
-    fields.insert("SystemModstamp".to_owned(), now.into());
+    fields.insert("SystemModstamp".to_owned(), now.clone().into());
 }
 
 /// A text field's value, if it has one.

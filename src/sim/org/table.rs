@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{
     Fields, flag,
     schema::{Kind, Object},
-    text, time,
+    text,
 };
 
 /// An id that rows and indexes share.
@@ -24,16 +24,13 @@ pub(crate) struct Row {
     /// The version before the last write, for a search index that lags.
     pub(crate) before: Option<Arc<Fields>>,
     pub(crate) written: Timestamp,
+    /// The second of its `SystemModstamp`.
+    pub(crate) stamp: i64,
 }
 
 impl Row {
     pub(crate) fn is_deleted(&self) -> bool {
         flag(&self.fields, "IsDeleted")
-    }
-
-    /// The second of its `SystemModstamp`, 0 where there is none.
-    pub(crate) fn stamp(&self) -> i64 {
-        text(&self.fields, "SystemModstamp").and_then(time::read).map_or(0, Timestamp::as_second)
     }
 }
 
@@ -109,7 +106,7 @@ impl Table {
 
     fn learn(&mut self, object: &Object, id: &Key, row: &Row) {
         self.live += usize::from(!row.is_deleted());
-        self.stamps.insert((row.stamp(), id.clone()));
+        self.stamps.insert((row.stamp, id.clone()));
         for external in externals(object, row) {
             self.externals.entry(external).or_default().push(id.clone());
         }
@@ -118,7 +115,7 @@ impl Table {
 
     fn forget(&mut self, object: &Object, id: &Key, row: &Row) {
         self.live -= usize::from(!row.is_deleted());
-        self.stamps.remove(&(row.stamp(), id.clone()));
+        self.stamps.remove(&(row.stamp, id.clone()));
         for external in externals(object, row) {
             if let Some(ids) = self.externals.get_mut(&external) {
                 ids.retain(|known| known != id);

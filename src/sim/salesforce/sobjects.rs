@@ -100,7 +100,7 @@ fn changed(world: &World, ask: &Ask, object: &str, deleted: bool) -> Result<Vec<
     let seconds = start.as_second()..=end.as_second() - 1;
     let rows = world.org.stamped(&object.name, seconds, "").filter(|row| row.is_deleted() == deleted);
     let ids = rows.filter_map(|row| {
-        let at = Timestamp::from_second(row.stamp()).ok()?;
+        let at = Timestamp::from_second(row.stamp).ok()?;
         Some((text(&row.fields, "Id")?.to_owned(), at))
     });
     Ok(ids.collect())
