@@ -113,10 +113,12 @@ impl Pump {
                 }
             }
             Step::Pop { call, extension, state } => {
+                self.keep_first().await;
                 let key = call.key.clone();
                 self.screens.act(&key, Act::Pop(call, extension, state), policy);
             }
             Step::Update { call, extension, state } => {
+                self.keep_first().await;
                 let key = call.key.clone();
                 self.screens.act(&key, Act::Update(call, extension, state), policy);
             }
@@ -138,6 +140,13 @@ impl Pump {
                 self.board.forget(&call);
                 self.journal.forget(call).await;
             }
+        }
+    }
+
+    /// No screen shows a call that a kill of this process would forget.
+    async fn keep_first(&self) {
+        if !self.journal.kept().await {
+            self.metrics.pop_not_kept();
         }
     }
 

@@ -101,10 +101,11 @@ impl Switchboard {
         self.calls.values().map(Call::view).collect()
     }
 
-    /// What is new for the disk goes out last, once for all that one event changed.
+    /// What is new for the disk goes out first, once for all that one event changed: no call is shown before it is kept.
     pub(super) fn drain(&mut self) -> Vec<Step> {
-        let seen = self.alive_until();
+        let (seen, told) = (self.alive_until(), std::mem::take(&mut self.out));
         self.calls.take_touched(|call| call.keep(seen, &mut self.out));
+        self.out.extend(told);
         std::mem::take(&mut self.out)
     }
 
