@@ -25,6 +25,7 @@ mod pace;
 mod people;
 mod plan;
 mod read;
+mod seal;
 pub mod sender;
 mod store;
 mod task;
