@@ -9,5 +9,5 @@ mod sosl;
 pub mod story;
 
 pub use salesforce::{
-    Credentials, Fault, FaultKind, Knobs, Options, PhoneTokens, Salesforce, Seed, SeedError, TaskStatus,
+    Credentials, Denial, Fault, FaultKind, Knobs, Options, PhoneTokens, Salesforce, Seed, SeedError, TaskStatus,
 };

@@ -29,6 +29,14 @@ pub struct Knobs {
     pub pkce_required: bool,
     /// The app was made minutes ago and is not known yet: every token request is answered `invalid_client_id`.
     pub app_not_active: bool,
+    /// What every token and authorization request is refused with: the answers that a pretend org cannot come to by itself.
+    pub deny_login: Option<Denial>,
+    /// Scopes of the app; empty: any may be asked for.
+    pub app_scopes: Vec<String>,
+    /// The user of every login is not active.
+    pub user_inactive: bool,
+    /// The client credentials flow has no user to run as.
+    pub no_run_as: bool,
     /// The PEM public key (RSA) that assertions of the JWT bearer grant are signed for; empty: no assertion is good.
     pub jwt_public_key: String,
     /// API calls a day.
@@ -70,6 +78,10 @@ impl Default for Knobs {
             rotate_refresh_tokens: false,
             pkce_required: false,
             app_not_active: false,
+            deny_login: None,
+            app_scopes: Vec::new(),
+            user_inactive: false,
+            no_run_as: false,
             jwt_public_key: String::new(),
             daily_limit: 150_000,
             search_lag_seconds: 0,
@@ -84,6 +96,15 @@ impl Default for Knobs {
             unknown_field_fails_request: false,
         }
     }
+}
+
+/// A refusal of the login endpoints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Denial {
+    pub error: String,
+    #[serde(default)]
+    pub description: String,
 }
 
 /// One value of a Task's Status.

@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use super::org::{Seed, SeedError};
 pub use super::sosl::PhoneTokens;
-pub use knobs::{Fault, FaultKind, Knobs, TaskStatus};
+pub use knobs::{Denial, Fault, FaultKind, Knobs, TaskStatus};
 
 use super::org::{Org, Writer, text};
 use door::{Door, Line};

@@ -69,6 +69,9 @@ pub(crate) fn discovery(world: &World) -> Answer {
 fn token(world: &mut World, ask: &Ask) -> Answer {
     let form = ask.form();
     world.counts.tokens += 1;
+    if let Some(denial) = &world.knobs.deny_login {
+        return Answer::json(400, json!({"error": denial.error, "error_description": denial.description}));
+    }
     match granted(world, ask, &form) {
         Ok(token) => Answer::json(200, token).with("Cache-Control", "no-cache, no-store"),
         Err(denial) => denied(denial),
@@ -83,12 +86,19 @@ fn granted(world: &mut World, ask: &Ask, form: &[(String, String)]) -> Result<Va
     if *flow != "jwt_bearer" {
         check_client(world, ask, form)?;
     }
+    if find(form, "scope").is_some() {
+        return Err(("invalid_request", "scope parameter not supported"));
+    }
     if !world.knobs.flows.iter().any(|enabled| enabled == flow) {
         // A blocked password flow looks like a wrong password.
         let denial = ("invalid_grant", "authentication failure");
         return Err(if *flow == "password" { denial } else { unsupported });
     }
+    if world.knobs.user_inactive {
+        return Err(("inactive_user", "user is inactive"));
+    }
     match *flow {
+        "client_credentials" if world.knobs.no_run_as => Err(("invalid_grant", "no client credentials user enabled")),
         "client_credentials" => Ok(same_token(world, &world.login_user.clone(), flow)),
         "jwt_bearer" => {
             let assertion = find(form, "assertion").unwrap_or_default();
@@ -196,7 +206,7 @@ fn exchange_code(world: &mut World, form: &[(String, String)]) -> Result<Value, 
 fn authorize(world: &mut World, ask: &Ask) -> Answer {
     let given = |name: &str| ask.parameter(name).unwrap_or_default().to_owned();
     let redirect = given("redirect_uri");
-    if given("client_id") != world.credentials.client_id {
+    if world.knobs.app_not_active || given("client_id") != world.credentials.client_id {
         return denied(("invalid_client_id", "client identifier invalid"));
     }
     if !redirect.starts_with("http") {
@@ -208,8 +218,18 @@ fn authorize(world: &mut World, ask: &Ask) -> Answer {
         let sign = if redirect.contains('?') { '&' } else { '?' };
         Answer::empty(302).with("Location", format!("{redirect}{sign}{query}&state={state}"))
     };
+    if let Some(denial) = &world.knobs.deny_login {
+        let (error, description) = (encode(&denial.error), encode(&denial.description));
+        return back(format!("error={error}&error_description={description}"));
+    }
     if given("response_type") != "code" {
         return back("error=unsupported_response_type".to_owned());
+    }
+    let asked = given("scope");
+    let app = &world.knobs.app_scopes;
+    let lacks = |scope: &str| !app.is_empty() && !app.iter().any(|own| own == scope);
+    if asked.split_whitespace().any(lacks) {
+        return back(format!("error=invalid_scope&error_description={}", encode("the requested scope is not allowed")));
     }
     if challenge.is_none() && world.knobs.pkce_required {
         let why = "missing%20required%20code%20challenge";
