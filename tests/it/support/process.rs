@@ -23,6 +23,7 @@ pub struct Daemon {
     dir: TempDir,
     port: u16,
     child: Option<Child>,
+    level: String,
 }
 
 impl Daemon {
@@ -34,7 +35,7 @@ impl Daemon {
         let settings = world::settings(salesforce, &asterisk.url(), &dir.path().join("state"))
             .replace("listen = \"127.0.0.1:0\"", &format!("listen = \"127.0.0.1:{port}\"\nadmin_token = \"{TOKEN}\""))
             .replace("[[agent]]", &format!("[[agent]]\ntoken_sha256 = \"{hash:x}\""));
-        let daemon = Self { dir, port, child: None };
+        let daemon = Self { dir, port, child: None, level: "info".to_owned() };
         fs::write(daemon.settings_file(), change(settings)).unwrap();
         fs::set_permissions(daemon.settings_file(), fs::Permissions::from_mode(0o600)).unwrap();
         daemon
@@ -54,10 +55,15 @@ impl Daemon {
         self.dir.path().join("state/journal.db")
     }
 
+    /// What it is to log from its next start on.
+    pub fn log_at(&mut self, level: &str) {
+        level.clone_into(&mut self.level);
+    }
+
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "it runs already");
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
-        self.child = Some(command(&self.settings_file()).stderr(log).spawn().unwrap());
+        self.child = Some(command(&self.settings_file()).args(["--log", &self.level]).stderr(log).spawn().unwrap());
     }
 
     /// Runs a second one on the same state folder to its end, which must come by itself.
