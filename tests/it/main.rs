@@ -1,5 +1,6 @@
 //! The bridge as a whole, against a pretend Asterisk and a pretend Salesforce on real sockets.
 
+mod allowance;
 mod calls;
 mod daemon;
 mod disk;
@@ -8,4 +9,5 @@ mod gap;
 mod kill;
 mod recordings;
 mod restart;
+mod secrecy;
 mod support;

@@ -26,6 +26,7 @@ pub struct Daemon {
     port: u16,
     child: Option<Child>,
     client: reqwest::Client,
+    level: String,
 }
 
 impl Daemon {
@@ -37,7 +38,7 @@ impl Daemon {
         let settings = world::settings(salesforce, &asterisk.url(), &dir.path().join("state"))
             .replace("listen = \"127.0.0.1:0\"", &format!("listen = \"127.0.0.1:{port}\"\nadmin_token = \"{TOKEN}\""))
             .replace("[[agent]]", &format!("[[agent]]\ntoken_sha256 = \"{hash:x}\""));
-        let daemon = Self { dir, port, child: None, client: http() };
+        let daemon = Self { dir, port, child: None, client: http(), level: "info".to_owned() };
         fs::write(daemon.settings_file(), change(settings)).unwrap();
         fs::set_permissions(daemon.settings_file(), fs::Permissions::from_mode(0o600)).unwrap();
         daemon
@@ -57,6 +58,11 @@ impl Daemon {
         self.dir.path().join("state/journal.db")
     }
 
+    /// What it is to log from its next start on.
+    pub fn log_at(&mut self, level: &str) {
+        level.clone_into(&mut self.level);
+    }
+
     pub fn start(&mut self) {
         self.start_under(&[]);
     }
@@ -73,7 +79,8 @@ impl Daemon {
             }
             None => Command::new(BINARY),
         };
-        self.child = Some(run(&mut command, &self.settings_file()).stderr(log).spawn().unwrap());
+        let command = run(&mut command, &self.settings_file()).args(["--log", &self.level]);
+        self.child = Some(command.stderr(log).spawn().unwrap());
     }
 
     /// How it ended, if it has by itself; it may be started again then.
