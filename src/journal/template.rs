@@ -70,10 +70,15 @@ impl Templates {
         self.fill(SUBJECT, variables)
     }
 
+    /// One additional field, as [`fields`](Self::fields).
+    pub(super) fn field(&self, field: &str, variables: &Variables) -> Option<String> {
+        self.fill(&key_of(field), variables)
+    }
+
     /// The additional fields; one that cannot be filled is left out.
     pub(super) fn fields<'a>(&'a self, variables: &'a Variables) -> impl Iterator<Item = (&'a str, String)> {
         self.fields.iter().filter_map(|field| {
-            let text = self.fill(&key_of(field), variables)?;
+            let text = self.field(field, variables)?;
             Some((field.as_str(), text))
         })
     }

@@ -2,6 +2,7 @@
 
 mod advice;
 mod client;
+mod column;
 mod config;
 mod error;
 mod flow;
@@ -11,6 +12,7 @@ mod health;
 mod hosts;
 mod id;
 mod links;
+mod moved;
 mod oauth;
 mod problem;
 mod query;
@@ -21,11 +23,13 @@ mod rows;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod together;
 mod token;
 mod transport;
 mod version;
 
 pub use client::Client;
+pub use column::Column;
 pub use config::{Config, Environment, FlowName};
 pub use error::{Error, LoginRefusal, Refusal, Retry};
 pub use found::Found;
@@ -35,5 +39,5 @@ pub use id::{NotAnId, RecordId};
 pub use links::Links;
 pub use problem::ConfigError;
 pub use query::{QueryError, Returning, Soql, Sosl};
-pub use read::{Field, User};
+pub use read::{Field, FoundTask, User};
 pub use rows::{MAX_ROWS, Row, RowError, RowOutcome, Value, Write};

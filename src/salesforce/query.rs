@@ -18,6 +18,8 @@ pub enum QueryError {
     NoObject,
     #[error("a condition of the settings has a control character")]
     Condition,
+    #[error("at most five queries go together")]
+    Together,
     #[error("a batch has at most 200 rows of one kind: all with an id, or none")]
     Batch,
 }
@@ -28,6 +30,7 @@ pub struct Soql {
     object: String,
     fields: Vec<String>,
     conditions: Vec<String>,
+    newest_first: Option<String>,
     limit: Option<u32>,
     pub(super) all_rows: bool,
 }
@@ -39,7 +42,14 @@ impl Soql {
         if fields.is_empty() {
             return Err(QueryError::NoObject);
         }
-        Ok(Self { object: name(object)?, fields: names(fields)?, conditions: Vec::new(), limit: None, all_rows: false })
+        Ok(Self {
+            object: name(object)?,
+            fields: names(fields)?,
+            conditions: Vec::new(),
+            newest_first: None,
+            limit: None,
+            all_rows: false,
+        })
     }
 
     /// Rows whose text field has this value.
@@ -72,6 +82,13 @@ impl Soql {
         Ok(self)
     }
 
+    /// # Errors
+    /// When the field's name is none.
+    pub fn newest_first(mut self, field: &str) -> Result<Self, QueryError> {
+        self.newest_first = Some(name(field)?);
+        Ok(self)
+    }
+
     #[must_use]
     pub fn limit(mut self, rows: u32) -> Self {
         self.limit = Some(rows);
@@ -92,6 +109,9 @@ impl Soql {
         if !self.conditions.is_empty() {
             text.push_str(" WHERE ");
             text.push_str(&self.conditions.join(" AND "));
+        }
+        if let Some(field) = &self.newest_first {
+            let _ = write!(text, " ORDER BY {field} DESC");
         }
         if let Some(limit) = self.limit {
             let _ = write!(text, " LIMIT {limit}");
@@ -220,10 +240,12 @@ mod tests {
             .unwrap()
             .is("IsClosed", true)
             .unwrap()
+            .newest_first("CreatedDate")
+            .unwrap()
             .limit(5);
         assert_eq!(
             soql.text(),
-            r"SELECT Id,Who.Name FROM Task WHERE CallObject IN ('a\'b','c\\','d\ne') AND IsClosed = true LIMIT 5"
+            r"SELECT Id,Who.Name FROM Task WHERE CallObject IN ('a\'b','c\\','d\ne') AND IsClosed = true ORDER BY CreatedDate DESC LIMIT 5"
         );
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::entry::{Entry, EntryId, EntryState, Repairs};
-use super::{Config, Per};
+use super::{Config, Per, RelatedTo};
 use crate::calls::record::{AgentPart, CallKey, CallRecord, Direction, Disposition, Extension, OpenCall, OutsideParty};
 use crate::phone::PhoneNumber;
 use crate::salesforce::RecordId;
@@ -25,6 +25,7 @@ pub(super) fn config() -> Config {
         internal: false,
         external_id_field: String::new(),
         fallback_owner: String::new(),
+        related_to: RelatedTo::None,
         batch_window: Duration::from_secs(2),
         settle_after: Duration::from_mins(11),
         subject: "{{ direction | title }} call {{ 'from' if direction == 'inbound' else 'to' }} {{ caller }}".into(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 
 use super::super::entry::{Entry, Unlinked};
+use super::super::fields::TaskFields;
 use super::super::note::Note;
 use super::super::owner::{Owner, Owners};
 use super::super::task::{Part, TaskSettings, keys, row, update};
@@ -21,6 +22,7 @@ fn owners() -> Owners {
         by_extension: BTreeMap::from([("101".into(), anna)]),
         names: BTreeMap::from([("101".into(), "Anna Agent".into())]),
         fallback: Some(Owner { id: id("005000000000009"), time_zone: Some("America/New_York".into()) }),
+        fallback_is_named: true,
     }
 }
 
@@ -28,6 +30,7 @@ fn with<T>(config: &Config, look: impl FnOnce(&TaskSettings) -> T) -> T {
     let templates = Templates::new(config).unwrap();
     look(&TaskSettings {
         templates: &templates,
+        task_fields: &TaskFields::default(),
         closed_status: "Completed",
         external_id_field: &config.external_id_field,
         zone: &TimeZone::UTC,
@@ -46,6 +49,7 @@ fn text(fields: &BTreeMap<String, Value>, name: &str) -> String {
     match fields.get(name) {
         Some(Value::Text(text)) => text.clone(),
         Some(Value::Integer(number)) => number.to_string(),
+        Some(Value::Decimal(number)) => number.to_string(),
         Some(Value::Null) => "null".into(),
         Some(Value::Bool(_)) | None => String::new(),
     }
