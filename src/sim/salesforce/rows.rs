@@ -15,6 +15,7 @@ use crate::sim::{
 pub(crate) fn create(world: &mut World, caller: &Caller, object: &str, body: &Fields) -> Result<String, Refusal> {
     let object = world.org.known(object)?;
     world.may_write(&object.name)?;
+    world.fits(&object.name, body)?;
     let writer = world.writer(&caller.user);
     world.org.create(&object.name, body, &writer)
 }
@@ -23,6 +24,7 @@ pub(crate) fn create(world: &mut World, caller: &Caller, object: &str, body: &Fi
 pub(crate) fn update(world: &mut World, caller: &Caller, object: &str, id: &str, body: &Fields) -> Result<(), Refusal> {
     let object = world.org.known(object)?;
     world.may_write(&object.name)?;
+    world.fits(&object.name, body)?;
     let writer = world.writer(&caller.user);
     world.org.update(&object.name, id, body, &writer)
 }
