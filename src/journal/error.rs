@@ -15,6 +15,10 @@ pub enum JournalError {
     Newer { path: PathBuf, found: i64, known: i64 },
     #[error("built with SQLite {found}; 3.51.3 or later is needed, earlier ones can damage a database")]
     OldLibrary { found: String },
+    #[error("{path}: there is no room on the disk for the calls that an earlier run left; make room and start again", path = path.display())]
+    NoRoom { path: PathBuf },
+    #[error("the files ahead of the journal (journal.ahead-0 and -1): {0}")]
+    Ahead(std::io::Error),
     #[error("{path}: {detail}", path = path.display())]
     Open { path: PathBuf, detail: String },
     #[error("the calls on disk could not be read: {0}")]

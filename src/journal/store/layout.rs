@@ -9,7 +9,8 @@ use super::opening;
 use crate::journal::error::JournalError;
 
 /// One script a layout, each leaves `user_version` one higher. Never change one that was released: add another.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE open_calls (
         call TEXT PRIMARY KEY, json TEXT NOT NULL, notes TEXT NOT NULL DEFAULT '[]'
     ) STRICT, WITHOUT ROWID;
@@ -48,7 +49,13 @@ const MIGRATIONS: [&str; 1] = ["
         UPDATE totals SET n = n - 1 WHERE state = OLD.state;
         UPDATE totals SET n = n + 1 WHERE state = NEW.state; END;
     PRAGMA user_version = 1;
-"];
+",
+    "
+    CREATE TABLE ahead (through INTEGER NOT NULL) STRICT;
+    INSERT INTO ahead VALUES (0);
+    PRAGMA user_version = 2;
+",
+];
 
 /// Earlier ones can lose pages of a write-ahead log that is reset while another connection reads (sqlite.org/wal.html).
 const OLDEST_LIBRARY: [u32; 3] = [3, 51, 3];
