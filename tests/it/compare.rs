@@ -4,11 +4,13 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use ctibridge::journal::{Difference, EntryState, Filter, Note, Scope, reconcile};
+use ctibridge::sim::Salesforce;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::desk::{Desk, finished, finished_at, key};
-use crate::support::site::{Site, erika, short_call};
+use crate::support::site::{Site, erika, short_call, text};
+use crate::support::world::Record;
 
 fn since(hours: u64) -> Timestamp {
     Timestamp::now() - Duration::from_secs(hours * 3_600)
@@ -18,8 +20,10 @@ fn scope() -> Scope {
     Scope { since: since(1), after: None, dry_run: false }
 }
 
-fn text<'a>(task: &'a serde_json::Map<String, Value>, field: &str) -> &'a str {
-    task.get(field).and_then(Value::as_str).unwrap_or_default()
+/// Takes a Task out of the org as if it had never been, the recycle bin included.
+fn lose(salesforce: &Salesforce, task: &Record) {
+    let id = text(task, "Id");
+    assert!(salesforce.remove("Task", id) && salesforce.purge(id));
 }
 
 async fn desk() -> Desk {
@@ -35,7 +39,7 @@ async fn what_salesforce_lost_is_sent_again_and_what_somebody_deleted_is_not() {
     desk.ended(finished_at("old", since(3)), crate::support::desk::answer(Vec::new())).await;
     desk.settled().await;
     for unique in ["1", "old"] {
-        assert!(desk.salesforce.lose("Task", text(&desk.task(unique), "Id")), "as if it had never been");
+        lose(&desk.salesforce, &desk.task(unique));
     }
     assert!(desk.salesforce.remove("Task", text(&desk.task("2"), "Id")));
     desk.salesforce.edit("Task", text(&desk.task("3"), "Id"), &json!({ "CallObject": "changed" })).unwrap();
@@ -111,7 +115,7 @@ async fn the_command_asks_the_daemon_and_works_without_one() {
     let mut site = Site::up().await;
     site.play(&short_call(&erika())).await;
     let task = site.tasks(1).await.remove(0);
-    assert!(site.salesforce.lose("Task", text(&task, "Id")));
+    lose(&site.salesforce, &task);
     let output = command(&site, &["reconcile", "--since", "2h", "--dry-run"]);
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("its Task is not in Salesforce; it would be sent again"), "{said}");
@@ -121,7 +125,7 @@ async fn the_command_asks_the_daemon_and_works_without_one() {
     let task = site.tasks(1).await.remove(0);
 
     assert!(site.daemon.stop().await.success());
-    assert!(site.salesforce.lose("Task", text(&task, "Id")));
+    lose(&site.salesforce, &task);
     let output = command(&site, &["reconcile", "--since", "2h"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8(output.stdout).unwrap().contains("1 missing"));

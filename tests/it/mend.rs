@@ -5,10 +5,11 @@ use ctibridge::sim::{Fault, FaultKind};
 use serde_json::{Value, json};
 
 use crate::support::desk::{Desk, answer, finished, found, id, key};
+use crate::support::site::text;
 
 const CONTACT: &str = "003000000000001AAA";
 const OTHER: &str = "003000000000002AAA";
-const LEAD: &str = "00Q000000000001AAA";
+const LEAD: &str = "00Q000000000001EAA";
 const ACCOUNT: &str = "001000000000001AAA";
 
 fn people() -> Value {
@@ -24,10 +25,6 @@ fn people() -> Value {
 
 async fn desk(log: &str) -> Desk {
     Desk::new(&people(), &format!("batch_window = \"20ms\"\nsettle_after = \"1s\"\n{log}")).await
-}
-
-fn text<'a>(task: &'a serde_json::Map<String, Value>, field: &str) -> &'a str {
-    task.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,8 +54,7 @@ async fn a_converted_lead_that_an_agent_chooses_later_is_followed_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merged_contact_is_followed_and_a_deleted_one_is_left_out() {
     let desk = desk("").await;
-    desk.salesforce.edit("Contact", CONTACT, &json!({ "MasterRecordId": OTHER })).unwrap();
-    assert!(desk.salesforce.remove("Contact", CONTACT));
+    assert!(desk.salesforce.merge(OTHER, &[CONTACT]));
     desk.call("1", vec![found("Contact", CONTACT, None)]).await;
     desk.settled().await;
     assert_eq!(text(&desk.task("1"), "WhoId"), OTHER);

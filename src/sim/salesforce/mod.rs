@@ -213,12 +213,6 @@ impl Salesforce {
         world.org.delete(object, id, &writer).is_ok()
     }
 
-    /// Takes a row out of the org as if it had never been, the recycle bin included; false when there was none.
-    #[must_use]
-    pub fn lose(&self, object: &str, id: &str) -> bool {
-        lock(&self.world).org.lose(object, id)
-    }
-
     /// Converts a lead into a contact; false when one of them is not there.
     #[must_use]
     pub fn convert(&self, lead: &str, contact: &str) -> bool {
