@@ -129,18 +129,15 @@ fn is(user: &User, agent: &AgentUser) -> bool {
     user.username.eq_ignore_ascii_case(&agent.salesforce_user)
 }
 
-fn may_pass(error: &Error) -> bool {
-    match error.retry() {
-        Retry::Never | Retry::WhenMended => false,
-        Retry::Soon | Retry::After(_) | Retry::Quota => true,
-    }
-}
-
+/// `None`: it will not be answered, and the rest can do without it.
 fn allowed<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
     match answer {
         Ok(value) => Ok(Some(value)),
         Err(Error::Lacking(_)) => Ok(None),
-        Err(error) if error.code().is_some() && !may_pass(&error) => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => match error.retry() {
+            Retry::Never => Ok(None),
+            Retry::WhenMended if error.code().is_some() => Ok(None),
+            Retry::WhenMended | Retry::Soon | Retry::After(_) | Retry::Quota => Err(error),
+        },
     }
 }

@@ -70,7 +70,7 @@ pub enum CompareError {
 /// # Errors
 /// When the disk or Salesforce cannot be asked. What earlier pages have mended stays mended.
 pub async fn reconcile(journal: &Journal, client: &Client, scope: Scope) -> Result<Compared, CompareError> {
-    if client.allowance() == Allowance::TasksOnly {
+    if client.allowance() >= Allowance::TasksOnly {
         return Err(CompareError::NoCallsLeft);
     }
     let after = scope.after.unwrap_or(EntryId(0));

@@ -255,7 +255,7 @@ impl Sender {
 
     /// The org's API calls are nearly used up: what is left is for the Tasks.
     fn tasks_only(&self) -> bool {
-        self.client.allowance() == Allowance::TasksOnly
+        self.client.allowance() >= Allowance::TasksOnly
     }
 
     async fn prune(&mut self) -> Result<(), Trouble> {

@@ -3,6 +3,7 @@
 mod advice;
 mod client;
 mod column;
+mod composite;
 mod config;
 mod error;
 mod flow;
@@ -23,7 +24,6 @@ mod rows;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-mod together;
 mod token;
 mod transport;
 mod version;

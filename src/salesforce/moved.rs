@@ -29,8 +29,8 @@ impl Client {
             }
         }
         let mut moved = BTreeMap::new();
-        for rows in self.query_together(&queries).await? {
-            moved.extend(rows?.iter().filter_map(|row| Some((row.id.clone(), now_at(row)?))));
+        for page in self.query_together(&queries).await?.pages {
+            moved.extend(page?.rows.iter().filter_map(|row| Some((row.id.clone(), now_at(row)?))));
         }
         Ok(moved)
     }

@@ -18,7 +18,7 @@ pub enum QueryError {
     NoObject,
     #[error("a condition of the settings has a control character")]
     Condition,
-    #[error("at most five queries go together")]
+    #[error("at most five queries are asked together")]
     Together,
     #[error("a batch has at most 200 rows of one kind: all with an id, or none")]
     Batch,
@@ -30,7 +30,7 @@ pub struct Soql {
     object: String,
     fields: Vec<String>,
     conditions: Vec<String>,
-    newest_first: Option<String>,
+    order: Vec<String>,
     limit: Option<u32>,
     pub(super) all_rows: bool,
 }
@@ -46,7 +46,7 @@ impl Soql {
             object: name(object)?,
             fields: names(fields)?,
             conditions: Vec::new(),
-            newest_first: None,
+            order: Vec::new(),
             limit: None,
             all_rows: false,
         })
@@ -82,10 +82,15 @@ impl Soql {
         Ok(self)
     }
 
+    /// In this order: fields, each with ` DESC` behind it or not.
+    ///
     /// # Errors
-    /// When the field's name is none.
-    pub fn newest_first(mut self, field: &str) -> Result<Self, QueryError> {
-        self.newest_first = Some(name(field)?);
+    /// When a field's name is none.
+    pub fn order_by(mut self, fields: &[&str]) -> Result<Self, QueryError> {
+        for field in fields {
+            name(field.trim_end_matches(" DESC"))?;
+            self.order.push((*field).to_owned());
+        }
         Ok(self)
     }
 
@@ -110,8 +115,9 @@ impl Soql {
             text.push_str(" WHERE ");
             text.push_str(&self.conditions.join(" AND "));
         }
-        if let Some(field) = &self.newest_first {
-            let _ = write!(text, " ORDER BY {field} DESC");
+        if !self.order.is_empty() {
+            text.push_str(" ORDER BY ");
+            text.push_str(&self.order.join(","));
         }
         if let Some(limit) = self.limit {
             let _ = write!(text, " LIMIT {limit}");
@@ -240,7 +246,7 @@ mod tests {
             .unwrap()
             .is("IsClosed", true)
             .unwrap()
-            .newest_first("CreatedDate")
+            .order_by(&["CreatedDate DESC"])
             .unwrap()
             .limit(5);
         assert_eq!(

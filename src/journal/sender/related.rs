@@ -53,7 +53,7 @@ impl Sender {
         let queries: Result<Vec<Soql>, Error> =
             asked.iter().map(|(object, field, ids)| open_of(object, field, ids)).collect();
         let answers = match self.or_stop(self.client.query_together(&queries?)).await? {
-            Ok(answers) => answers,
+            Ok(answers) => answers.pages,
             Err(error) if error.retry() == Retry::Never => {
                 self.tell_once(&error);
                 return Ok((Open::new(), Open::new()));
@@ -61,10 +61,10 @@ impl Sender {
             Err(error) => return Err(error.into()),
         };
         let (mut cases, mut opportunities) = (Open::new(), Open::new());
-        for ((object, field, _), rows) in asked.into_iter().zip(answers) {
-            match rows {
-                Ok(rows) if object == "Case" => cases = newest(&rows, field),
-                Ok(rows) => opportunities = newest(&rows, field),
+        for ((object, field, _), page) in asked.into_iter().zip(answers) {
+            match page {
+                Ok(page) if object == "Case" => cases = newest(&page.rows, field),
+                Ok(page) => opportunities = newest(&page.rows, field),
                 Err(error) => self.tell_once(&error),
             }
         }
@@ -85,7 +85,7 @@ impl Sender {
 fn open_of(object: &str, field: &str, ids: &BTreeSet<&RecordId>) -> Result<Soql, Error> {
     let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
     let query = Soql::select(object, &["Id", field])?.is("IsClosed", false)?.any_of(field, &ids)?;
-    Ok(query.newest_first("CreatedDate")?.limit(ROWS))
+    Ok(query.order_by(&["CreatedDate DESC"])?.limit(ROWS))
 }
 
 fn newest(rows: &[Found], field: &str) -> Open {

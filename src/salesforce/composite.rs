@@ -1,28 +1,41 @@
-//! Several queries in one request, which counts as one API call.
+//! Several queries in one API call.
 
 use reqwest::{Method, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::client::{Call, Client, Place};
+use super::client::{Call, Client};
 use super::error::Error;
 use super::found::{Found, Page};
 use super::query::{QueryError, Soql};
 use super::refusal::{self, Answer};
 
-/// The most queries that Salesforce takes in one composite request.
-const MOST: usize = 5;
+/// The most queries that Salesforce takes in one call.
+pub const MAX_QUERIES: usize = 5;
 
-#[derive(Serialize)]
-struct Composite {
-    #[serde(rename = "allOrNone")]
-    all_or_none: bool,
-    #[serde(rename = "compositeRequest")]
-    requests: Vec<Subrequest>,
+/// What several queries brought.
+#[derive(Debug)]
+pub struct Answers {
+    /// An outcome for each query, in the same order.
+    pub pages: Vec<Result<Rows, Error>>,
+}
+
+/// The first page of a query: up to 2,000 rows.
+#[derive(Debug)]
+pub struct Rows {
+    pub rows: Vec<Found>,
 }
 
 #[derive(Serialize)]
-struct Subrequest {
+struct Request {
+    #[serde(rename = "allOrNone")]
+    all_or_none: bool,
+    #[serde(rename = "compositeRequest")]
+    parts: Vec<Part>,
+}
+
+#[derive(Serialize)]
+struct Part {
     method: &'static str,
     url: String,
     #[serde(rename = "referenceId")]
@@ -30,65 +43,56 @@ struct Subrequest {
 }
 
 #[derive(Deserialize)]
-struct Answers {
+struct Response {
     #[serde(rename = "compositeResponse")]
-    answers: Vec<Subanswer>,
+    parts: Vec<Done>,
 }
 
 #[derive(Deserialize)]
-struct Subanswer {
+struct Done {
     body: Value,
     #[serde(rename = "httpStatusCode")]
     status: u16,
 }
 
 impl Client {
-    /// The first page of each of up to five queries, in their order: up to 2,000 rows each.
+    /// Asks up to [`MAX_QUERIES`] queries in one API call, and gives the first page of each.
     ///
     /// # Errors
-    /// When the request as a whole fails; see [`Error`]. A query that is refused has its own error.
-    pub async fn query_together(&self, queries: &[Soql]) -> Result<Vec<Result<Vec<Found>, Error>>, Error> {
-        if queries.is_empty() {
-            return Ok(Vec::new());
-        }
-        if queries.len() > MOST {
+    /// When there is no outcome for each: see [`Error`].
+    pub async fn query_together(&self, queries: &[Soql]) -> Result<Answers, Error> {
+        if queries.len() > MAX_QUERIES {
             return Err(QueryError::Together.into());
         }
-        let base = format!("/services/data/{}", self.api_version().await?);
-        let requests = queries.iter().enumerate().map(|(nth, query)| Subrequest {
-            method: "GET",
-            url: address(&base, query),
-            reference: format!("q{nth}"),
-        });
-        let composite = Composite { all_or_none: false, requests: requests.collect() };
+        let version = self.api_version().await?;
+        let parts = queries.iter().enumerate().map(|(nth, query)| part(&version, nth, query)).collect();
         // Names and quoted text always are JSON.
-        let body = serde_json::to_vec(&composite).map_err(|_| QueryError::Together)?;
-        let place = Place::Data("composite".to_owned());
-        let call = Call { method: Method::POST, place, question: None, body: Some(body) };
-        let answers: Answers = refusal::parse(&self.call(call).await?, "an answer for each query was expected")?;
-        if answers.answers.len() != queries.len() {
-            return Err(Error::Garbage { status: 200, what: "an answer for each query was expected" });
+        let body = serde_json::to_vec(&Request { all_or_none: false, parts }).map_err(|_| QueryError::Together)?;
+        let call = Call { method: Method::POST, body: Some(body), ..Call::get("composite") };
+        let response: Response = refusal::parse(&self.call(call).await?, "an outcome for each query was expected")?;
+        if response.parts.len() != queries.len() {
+            return Err(Error::Results { sent: queries.len(), answered: response.parts.len() });
         }
-        Ok(answers.answers.into_iter().map(Subanswer::read).collect())
+        Ok(Answers { pages: response.parts.into_iter().map(Done::read).collect() })
     }
 }
 
-impl Subanswer {
-    fn read(self) -> Result<Vec<Found>, Error> {
-        let status = reqwest::StatusCode::from_u16(self.status)
-            .map_err(|_| Error::Garbage { status: 200, what: "an HTTP status was expected" })?;
-        let answer =
-            Answer { status, headers: reqwest::header::HeaderMap::new(), body: self.body.to_string().into_bytes() };
-        Page::read(&answer.judge()?)?.records()
-    }
-}
-
-fn address(base: &str, query: &Soql) -> String {
+fn part(version: &str, nth: usize, query: &Soql) -> Part {
     let resource = if query.all_rows { "queryAll" } else { "query" };
-    let path = format!("{base}/{resource}");
     let escaped = Url::parse_with_params("http://localhost", [("q", query.text())]);
     let question = escaped.ok().and_then(|url| url.query().map(str::to_owned)).unwrap_or_default();
-    format!("{path}?{question}")
+    let url = format!("/services/data/{version}/{resource}?{question}");
+    Part { method: "GET", url, reference: format!("q{nth}") }
+}
+
+impl Done {
+    fn read(self) -> Result<Rows, Error> {
+        let status = reqwest::StatusCode::from_u16(self.status)
+            .map_err(|_| Error::Garbage { status: 200, what: "an HTTP status was expected" })?;
+        let body = self.body.to_string().into_bytes();
+        let answer = Answer { status, headers: reqwest::header::HeaderMap::new(), body };
+        Ok(Rows { rows: Page::read(&answer.judge()?)?.records()? })
+    }
 }
 
 #[cfg(test)]
@@ -111,8 +115,8 @@ mod tests {
         .await;
         let cases = Soql::select("Case", &["Id"]).unwrap().equals("Subject", "a & b").unwrap();
         let secrets = Soql::select("Secret__c", &["Id"]).unwrap().including_deleted();
-        let answers = org.client().query_together(&[cases, secrets]).await.unwrap();
-        assert_eq!(answers[0].as_ref().unwrap()[0].object, "Case");
+        let answers = org.client().query_together(&[cases, secrets]).await.unwrap().pages;
+        assert_eq!(answers[0].as_ref().unwrap().rows[0].object, "Case");
         assert_eq!(answers[1].as_ref().unwrap_err().code(), Some("INVALID_TYPE"));
         let sent: serde_json::Value = serde_json::from_str(&org.requests("/composite")[0].body).unwrap();
         let url = |nth: usize| sent["compositeRequest"][nth]["url"].as_str().unwrap();
