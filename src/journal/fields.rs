@@ -66,6 +66,11 @@ impl TaskFields {
         (fields, problems)
     }
 
+    /// The field as the org spells it.
+    pub(super) fn name<'a>(&'a self, field: &'a str) -> &'a str {
+        self.columns.get(&field.to_ascii_lowercase()).map_or(field, |column| &column.name)
+    }
+
     /// A filled template as the value of its field.
     pub(super) fn fit(&self, field: &str, text: &str) -> Fit {
         let name = field.to_ascii_lowercase();

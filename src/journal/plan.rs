@@ -18,6 +18,9 @@ const LOCKED_WAIT: Duration = Duration::from_secs(1);
 /// Before a row is sent again that the org as a whole does not take now: its storage or its quota is used up.
 const ORG_WAIT: Duration = Duration::from_mins(5);
 
+/// Before a row is sent again whose records could not be followed.
+const ASK_WAIT: Duration = Duration::from_secs(10);
+
 /// How short a field is made that is too long, when Salesforce does not say how long it may be.
 const SHORT: usize = 80;
 
@@ -36,7 +39,7 @@ pub(super) struct Sent<'a> {
     /// 0 to 1, at random.
     pub spread: f64,
     /// Of the records that Salesforce would not link, those that stand for them now.
-    pub moved: &'a BTreeMap<RecordId, RecordId>,
+    pub moved: Option<&'a BTreeMap<RecordId, RecordId>>,
 }
 
 /// The fate of a row that Salesforce answered.
@@ -79,6 +82,16 @@ pub(super) fn lost(entry: &Entry) -> Settlement {
 /// The fate of an entry of a batch that the org as a whole does not take now.
 pub(super) fn waits(entry: &Entry, error: &RowError) -> Settlement {
     unchanged(entry, Event::Again { not_before: None, reason: Some(reason(error)) })
+}
+
+/// The fate of an entry whose records could not be followed: it is tried again, a few times.
+pub(super) fn asked_later(entry: &Entry, error: &RowError, now: Timestamp) -> Settlement {
+    let reason = reason(error);
+    if entry.attempts.saturating_add(1) >= TRIES {
+        return parked(entry, now, reason);
+    }
+    let event = Event::Again { not_before: Some(plus(now, ASK_WAIT)), reason: Some(reason) };
+    Settlement { attempts: entry.attempts + 1, ..unchanged(entry, event) }
 }
 
 /// Whether a refusal is about the org and not about the row: maintenance, storage, quota.
@@ -229,7 +242,7 @@ fn without_subtype(repairs: &mut Repairs) -> Option<()> {
 /// What stands for a refused record now takes its place, once; all else is left out, so that this ends.
 fn relink(repairs: &mut Repairs, sent: &Sent, error: &RowError) {
     for id in linked(sent.row, error) {
-        match sent.moved.get(&id) {
+        match sent.moved.and_then(|moved| moved.get(&id)) {
             Some(now) if !repairs.moved.contains_key(&id) => {
                 repairs.moved.insert(id, now.clone());
             }

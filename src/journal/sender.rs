@@ -31,7 +31,7 @@ use super::store::Ahead;
 use super::template::{TemplateError, Templates};
 use crate::directory::answer::Answer;
 use crate::phone::PhoneNumber;
-use crate::salesforce::{Allowance, Client, Error, Retry, RowError};
+use crate::salesforce::{Allowance, Client, Error, Retry, RowError, Soql};
 
 /// Who has this number, asked when the answer came too late for the call itself.
 pub type Resolve = Arc<dyn Fn(PhoneNumber) -> BoxFuture<'static, Result<Answer, Error>> + Send + Sync>;
@@ -131,6 +131,8 @@ struct Sender {
     stop: CancellationToken,
     pace: Pace,
     people: Option<(People, Instant)>,
+    /// When they were last asked for because something spoke against them.
+    doubted: Option<Instant>,
     /// What an operator has been told already, and need not be told with each call.
     told: BTreeSet<String>,
     /// Entries on the wire that this run has sent by upsert, and whose answer was lost.
@@ -156,6 +158,7 @@ impl Sender {
             stop,
             pace: Pace::new(),
             people: None,
+            doubted: None,
             told: BTreeSet::new(),
             upserted: BTreeSet::new(),
             resumed: false,
@@ -215,11 +218,14 @@ impl Sender {
 
     /// After a failure, a question that changes nothing finds out whether Salesforce is back.
     async fn probe(&mut self) -> Result<(), Trouble> {
-        if self.pace.troubled() {
-            let nothing = ["ctibridge-probe".to_owned()];
-            self.or_stop(self.client.find_tasks("CallObject", &nothing)).await??;
+        if !self.pace.troubled() {
+            return Ok(());
         }
-        Ok(())
+        let own = Soql::select("Organization", &["Id"]).map_err(Error::from)?.limit(1);
+        match self.or_stop(self.client.query(&own)).await? {
+            Err(error) if error.retry() != Retry::Never => Err(error.into()),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     async fn know_people(&mut self) -> Result<(), Trouble> {
@@ -246,8 +252,12 @@ impl Sender {
         Ok(())
     }
 
-    /// The users and the fields are read again before the next batch.
+    /// The users and the fields are read again before the next batch, unless that was done a moment ago.
     fn doubt_people(&mut self) {
+        if self.doubted.is_some_and(|at| at.elapsed() < PEOPLE_SOON) {
+            return;
+        }
+        self.doubted = Some(Instant::now());
         if let Some((_, until)) = &mut self.people {
             *until = Instant::now();
         }

@@ -195,6 +195,7 @@ impl<'a> Task<'a> {
     fn fill(&mut self) {
         let variables = self.variables();
         for (name, filled) in self.settings.templates.fields(&variables) {
+            let name = self.settings.task_fields.name(name);
             let limit = if name == "Subject" { LINE } else { TEXT };
             match self.settings.task_fields.fit(name, cut(&lines(&filled), limit)) {
                 Fit::Value(value) => self.additional.push((name.to_owned(), value)),

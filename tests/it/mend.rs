@@ -128,6 +128,18 @@ async fn an_upsert_that_lost_a_race_ends_in_one_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upsert_onto_a_task_that_is_there_goes_without_what_is_only_set_when_it_is_made() {
+    let desk = desk("external_id_field = \"CTI_Call_Id__c\"").await;
+    let row = json!({ "Subject": "begun by somebody else", "CTI_Call_Id__c": key("1").as_str() });
+    let id = desk.salesforce.insert("Task", &row).unwrap();
+    desk.call("1", vec![found("Contact", CONTACT, None)]).await;
+    desk.settled().await;
+    let task = desk.task("1");
+    assert_eq!((text(&task, "Id"), text(&task, "WhoId")), (id.as_str(), CONTACT));
+    assert_eq!(desk.tasks().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn locked_rows_are_tried_again_and_hold_up_no_other() {
     let desk = desk("").await;
     desk.salesforce.fail_next(Fault::new(FaultKind::LockRow).times(2).rows(3).on("composite/sobjects"));

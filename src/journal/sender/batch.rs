@@ -130,33 +130,42 @@ impl Sender {
         let mut outcomes = outcomes.iter();
         let mut settled = Vec::new();
         for (entry, row) in batch.iter().zip(rows) {
-            let spread = fastrand::f64();
-            let sent = Sent { entry, row, upsert, now, spread, moved: &moved };
-            settled.push(match outcomes.next() {
-                Some(outcome) => {
-                    self.notice(entry, outcome);
-                    plan::answered(&sent, outcome)
+            let outcome = outcomes.next();
+            if let Some(outcome) = outcome {
+                self.notice(entry, outcome);
+            }
+            settled.push(match (outcome, &moved) {
+                (Some(Err(error)), None) if !plan::refused_records(row, error).is_empty() => {
+                    plan::asked_later(entry, error, now)
                 }
-                None => plan::lost(entry),
+                (Some(outcome), moved) => {
+                    let (spread, moved) = (fastrand::f64(), moved.as_ref());
+                    plan::answered(&Sent { entry, row, upsert, now, spread, moved }, outcome)
+                }
+                (None, _) => plan::lost(entry),
             });
         }
         self.up();
         self.settle(settled).await
     }
 
-    /// Where the records have gone that Salesforce would not link. That they cannot be asked for leaves the links out.
-    async fn moved(&self, rows: &[Row], outcomes: &[RowOutcome]) -> BTreeMap<RecordId, RecordId> {
+    /// Where the records have gone that Salesforce would not link; `None`: they cannot be asked for now.
+    async fn moved(&self, rows: &[Row], outcomes: &[RowOutcome]) -> Option<BTreeMap<RecordId, RecordId>> {
         let refused = rows.iter().zip(outcomes).filter_map(|(row, outcome)| Some((row, outcome.as_ref().err()?)));
         let mut ids: Vec<RecordId> = refused.flat_map(|(row, error)| plan::refused_records(row, error)).collect();
         ids.sort();
         ids.dedup();
         if ids.is_empty() || self.tasks_only() {
-            return BTreeMap::new();
+            return Some(BTreeMap::new());
         }
-        self.client.moved(&ids).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "records that Salesforce would not link could not be followed");
-            BTreeMap::new()
-        })
+        match self.client.moved(&ids).await {
+            Ok(moved) => Some(moved),
+            Err(error) if error.retry() == Retry::Never => Some(BTreeMap::new()),
+            Err(error) => {
+                tracing::warn!(%error, "records that Salesforce would not link cannot be followed now");
+                None
+            }
+        }
     }
 
     fn notice(&mut self, entry: &Entry, outcome: &RowOutcome) {

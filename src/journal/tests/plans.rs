@@ -32,7 +32,7 @@ fn row_with(field: &str, value: &str) -> Row {
 
 fn settled(entry: &Entry, upsert: bool, error: &RowError) -> Settlement {
     let row = row_with("WhoId", LEAD);
-    let sent = Sent { entry, row: &row, upsert, now: now(), spread: 0.5, moved: &BTreeMap::new() };
+    let sent = Sent { entry, row: &row, upsert, now: now(), spread: 0.5, moved: None };
     plan::answered(&sent, &Err(error.clone()))
 }
 
@@ -108,7 +108,7 @@ fn a_record_that_is_gone_is_left_out() {
     assert_eq!(unlinked.records, [id(LEAD)]);
     call.repairs.unlinked = Some(unlinked);
     let row = row_with("Subject", "Call");
-    let sent = Sent { entry: &call, row: &row, upsert: false, now: now(), spread: 0.0, moved: &BTreeMap::new() };
+    let sent = Sent { entry: &call, row: &row, upsert: false, now: now(), spread: 0.0, moved: None };
     assert!(code_of_parked(&plan::answered(&sent, &Err(gone))).is_some(), "nothing is left to leave out");
 }
 
