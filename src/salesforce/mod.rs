@@ -1,8 +1,11 @@
 //! Salesforce over REST: log in, query, search, write rows. Does not know what a call is.
 
 mod advice;
+mod bulk;
 mod client;
+mod composite;
 mod config;
+mod csv;
 mod error;
 mod flow;
 mod found;
@@ -25,7 +28,9 @@ mod token;
 mod transport;
 mod version;
 
+pub use bulk::{BulkJob, BulkPage, BulkState};
 pub use client::Client;
+pub use composite::{Answers, MAX_QUERIES, Rows};
 pub use config::{Config, Environment, FlowName};
 pub use error::{Error, LoginRefusal, Refusal, Retry};
 pub use found::Found;
