@@ -7,7 +7,7 @@ use super::{
     knobs::{Fault, Knobs},
     world::World,
 };
-use crate::sim::org::{Fields, Refusal, Seed};
+use crate::sim::org::{Fields, Org, Refusal, Seed, Writer};
 
 /// Answers a request whose path begins with `/sandbox`.
 pub(crate) fn answer(world: &mut World, ask: &Ask, rest: &[&str]) -> Answer {
@@ -18,7 +18,10 @@ pub(crate) fn answer(world: &mut World, ask: &Ask, rest: &[&str]) -> Answer {
         ("POST", ["rows"]) => add(world, ask),
         ("PATCH", ["rows", object, id]) => edit(world, ask, object, id),
         ("DELETE", ["rows", object, id]) => remove(world, object, id),
-        ("POST", ["convert", lead, contact]) => convert(world, lead, contact),
+        ("POST", ["undelete"]) => each(world, ask, Org::undelete),
+        ("POST", ["purge"]) => each(world, ask, |org, id, _| org.purge(id)),
+        ("POST", ["merge"]) => merge(world, ask),
+        ("POST", ["convert"]) => convert(world, ask),
         _ => return Answer::json(404, json!([error(&Refusal::not_found())])),
     };
     match done {
@@ -76,15 +79,12 @@ fn state(world: &World, ask: &Ask) -> Value {
 fn rows(world: &World, object: &str, deleted: bool) -> Value {
     let name = world.org.object(object).map_or(object, |object| object.name.as_str());
     let rows = world.org.rows(name).filter(|row| deleted || !row.is_deleted());
-    let rows = rows.map(|row| Value::Object(row.fields.clone()));
+    let rows = rows.map(|row| Value::Object((*row.fields).clone()));
     rows.collect::<Vec<_>>().into()
 }
 
 fn row_counts(world: &World) -> Value {
-    let counts = world.org.objects().map(|object| {
-        let live = world.org.rows(&object.name).filter(|row| !row.is_deleted());
-        (object.name.clone(), Value::from(live.count()))
-    });
+    let counts = world.org.objects().map(|object| (object.name.clone(), world.org.live_count(&object.name).into()));
     Value::Object(counts.collect())
 }
 
@@ -110,8 +110,44 @@ fn remove(world: &mut World, object: &str, id: &str) -> Result<Value, String> {
     done.map(|()| json!({})).map_err(|error| error.to_string())
 }
 
-fn convert(world: &mut World, lead: &str, contact: &str) -> Result<Value, String> {
+/// `{"ids": […]}`.
+fn each(
+    world: &mut World,
+    ask: &Ask,
+    work: impl Fn(&mut Org, &str, &Writer) -> Result<(), Refusal>,
+) -> Result<Value, String> {
+    let given = given(ask)?;
     let writer = world.writer(&world.login_user.clone());
-    let done = world.org.convert(lead, contact, &writer);
-    if done { Ok(json!({})) } else { Err("no such lead or contact".to_owned()) }
+    for id in ids(&given, "ids") {
+        work(&mut world.org, &id, &writer).map_err(|refusal| format!("{id}: {refusal}"))?;
+    }
+    Ok(json!({}))
+}
+
+/// `{"master": id, "losers": [ids]}`.
+fn merge(world: &mut World, ask: &Ask) -> Result<Value, String> {
+    let given = given(ask)?;
+    let master = given.get("master").and_then(Value::as_str).unwrap_or_default();
+    let writer = world.writer(&world.login_user.clone());
+    let done = world.org.merge(master, &ids(&given, "losers"), &writer);
+    done.map(|()| json!({})).map_err(|refusal| refusal.to_string())
+}
+
+/// `{"lead": id}`, with the `contact` or the `account` that is there already.
+fn convert(world: &mut World, ask: &Ask) -> Result<Value, String> {
+    let given = given(ask)?;
+    let id = |name: &str| given.get(name).and_then(Value::as_str);
+    let writer = world.writer(&world.login_user.clone());
+    let done = world.org.convert(id("lead").unwrap_or_default(), id("contact"), id("account"), &writer);
+    let done = done.map(|(contact, account)| json!({"contact": contact, "account": account}));
+    done.map_err(|refusal| refusal.to_string())
+}
+
+fn given(ask: &Ask) -> Result<Map<String, Value>, String> {
+    ask.json().map_err(|refusal| refusal.message)
+}
+
+fn ids(given: &Map<String, Value>, name: &str) -> Vec<String> {
+    let list = given.get(name).and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(Value::as_str).map(str::to_owned).collect()
 }

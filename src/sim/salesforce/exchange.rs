@@ -68,8 +68,10 @@ impl Ask {
         let rows = self.segments.iter().any(|segment| segment == "sobjects");
         let composite = self.segments.iter().any(|segment| segment == "composite");
         let retrieves = composite && rows && self.method == "POST" && self.segments.len() > 5;
+        let ingests = self.segments.iter().any(|segment| segment == "ingest");
         match self.method.as_str() {
-            "PATCH" | "DELETE" => rows,
+            "PATCH" | "DELETE" => rows || ingests,
+            "PUT" => ingests,
             "POST" if composite && !rows => subrequest_writes(&self.body),
             "POST" => rows && !retrieves,
             _ => false,

@@ -43,6 +43,12 @@ pub struct Knobs {
     pub task_statuses: Vec<TaskStatus>,
     /// Rows on a page of a query.
     pub page_size: usize,
+    /// How many looks at a bulk job find it unfinished.
+    pub bulk_polls: u32,
+    /// Rows in a set of a bulk query's results, unless the client asks for fewer.
+    pub bulk_page_size: usize,
+    /// A text here is the reason for which every bulk job fails.
+    pub bulk_failure: String,
     /// Every request is answered 503.
     pub down: bool,
     /// Every connection is closed as soon as it asks for something.
@@ -77,6 +83,9 @@ impl Default for Knobs {
             read_only: false,
             task_statuses: Vec::new(),
             page_size: 2_000,
+            bulk_polls: 1,
+            bulk_page_size: 50_000,
+            bulk_failure: String::new(),
             down: false,
             refuse: false,
             clock_offset_seconds: 0,

@@ -313,7 +313,7 @@ fn identity_of(world: &World, user: &str) -> Value {
 
 fn user_row(world: &World, user: &str) -> Fields {
     let row = world.org.row("User", user);
-    row.map(|row| row.fields.clone()).unwrap_or_default()
+    row.map(|row| (*row.fields).clone()).unwrap_or_default()
 }
 
 fn identity_url(world: &World, user: &str) -> String {

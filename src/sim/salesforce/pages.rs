@@ -69,7 +69,7 @@ fn list(world: &World, object: &str) -> String {
         return String::new();
     };
     let rows: Vec<&Fields> =
-        world.org.rows(&object.name).filter(|row| !row.is_deleted()).map(|row| &row.fields).collect();
+        world.org.rows(&object.name).filter(|row| !row.is_deleted()).map(|row| &*row.fields).collect();
     let items = rows.iter().rev().take(200).map(|row| {
         let id = text(row, "Id").unwrap_or_default();
         let title = escape(title_of(row));

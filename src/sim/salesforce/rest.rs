@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     batch, collections, composite,
     exchange::{Answer, Ask, Body},
-    limits, query, search, sobjects, upsert,
+    jobs, limits, query, search, sobjects, upsert,
     world::World,
 };
 use crate::sim::org::Refusal;
@@ -67,6 +67,7 @@ fn dispatch(world: &mut World, caller: &Caller, ask: &Ask, rest: &[&str]) -> Res
         ("POST", ["composite", "batch"]) => batch::answer(world, caller, ask),
         (_, ["composite", "sobjects", rest @ ..]) => collections::answer(world, caller, ask, rest),
         (_, ["sobjects", object, field, value]) => upsert::answer(world, caller, ask, (object, field, value)),
+        (_, ["jobs", kind, rest @ ..]) => jobs::answer(world, caller, ask, kind, rest),
         (_, ["sobjects", rest @ ..]) => sobjects::answer(world, caller, ask, rest),
         ("GET", _) => Err(Refusal::not_found()),
         (_, ["query" | "queryAll" | "search" | "limits" | "composite", ..]) => Err(not_allowed(&ask.method)),
@@ -149,7 +150,7 @@ fn label(version: u32) -> String {
 }
 
 fn resources(base: &str) -> Value {
-    let names = ["composite", "limits", "parameterizedSearch", "query", "queryAll", "search", "sobjects"];
+    let names = ["composite", "jobs", "limits", "parameterizedSearch", "query", "queryAll", "search", "sobjects"];
     let entries = names.map(|name| (name.to_owned(), Value::from(format!("{base}/{name}"))));
     Value::Object(entries.into_iter().collect())
 }

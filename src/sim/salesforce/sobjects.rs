@@ -96,10 +96,12 @@ fn changed(world: &World, ask: &Ask, object: &str, deleted: bool) -> Result<Vec<
             .ok_or_else(|| Refusal::new("INVALID_REPLICATION_DATE", format!("{name} is missing or no date")))
     };
     let (start, end) = (bound("start")?, bound("end")?);
-    let rows = world
-        .org
-        .rows(&object.name)
-        .filter(|row| row.is_deleted() == deleted && row.written >= start && row.written < end);
-    let ids = rows.filter_map(|row| Some((text(&row.fields, "Id")?.to_owned(), row.written)));
+    // The end belongs to the next span.
+    let seconds = start.as_second()..=end.as_second() - 1;
+    let rows = world.org.stamped(&object.name, seconds, "").filter(|row| row.is_deleted() == deleted);
+    let ids = rows.filter_map(|row| {
+        let at = Timestamp::from_second(row.stamp).ok()?;
+        Some((text(&row.fields, "Id")?.to_owned(), at))
+    });
     Ok(ids.collect())
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Instant};
 use super::{
     Credentials,
     exchange::Ask,
+    jobs::Jobs,
     knobs::{Fault, FaultKind, Knobs},
     query::OpenQuery,
     sessions::Sessions,
@@ -29,6 +30,7 @@ pub(crate) struct World {
     pub(crate) pages: Vec<OpenQuery>,
     /// How many queries needed pages.
     pub(crate) queries: u64,
+    pub(crate) jobs: Jobs,
     /// Rows still to be refused with a lock error in the request at hand.
     pub(crate) locked_rows: u32,
     pub(crate) chance: fastrand::Rng,
