@@ -1,5 +1,6 @@
 //! Large queries by the Bulk API 2.0: a job that Salesforce works off, and pages of CSV that are read as they come.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
@@ -7,6 +8,7 @@ use reqwest::{Method, Response};
 use serde::{Deserialize, Serialize};
 
 use super::client::{Call, Client};
+use super::composite::escaped;
 use super::csv::{Reader, TooLong};
 use super::error::{Error, Refusal};
 use super::found::Found;
@@ -95,11 +97,8 @@ impl Client {
     pub async fn bulk_page(&self, object: &str, job: &BulkJob, locator: Option<&str>) -> Result<BulkPage, Error> {
         let mut place = format!("jobs/query/{}/results?maxRecords={PAGE}", job.0);
         if let Some(locator) = locator {
-            if !locator.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'=')) {
-                return Err(Error::Garbage { status: 200, what: "a locator of letters and digits was expected" });
-            }
             place.push_str("&locator=");
-            place.push_str(locator);
+            place.push_str(&escaped(locator));
         }
         let call = Call { accept: "text/csv", patience: Some(PATIENCE), ..Call::get(place) };
         let response = self.open(call).await?;
@@ -161,7 +160,10 @@ impl BulkPage {
             self.header = header;
         }
         let all: Option<Vec<Found>> = records.map(|record| self.row(record)).collect();
-        all.ok_or(Error::Garbage { status: 200, what: "a row of a bulk query needs an id and as many fields as its head" })
+        all.ok_or(Error::Garbage {
+            status: 200,
+            what: "a row of a bulk query needs an id and as many fields as its head",
+        })
     }
 
     /// A field without a value is empty there.
@@ -169,7 +171,7 @@ impl BulkPage {
         if record.len() != self.header.len() {
             return None;
         }
-        let mut fields: std::collections::BTreeMap<String, String> =
+        let mut fields: BTreeMap<String, String> =
             self.header.iter().cloned().zip(record).filter(|(_, value)| !value.is_empty()).collect();
         let id = RecordId::parse(&fields.remove("Id")?).ok()?;
         Some(Found { object: self.object.clone(), id, fields })

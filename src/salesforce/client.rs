@@ -15,6 +15,7 @@ use super::hosts::Hosts;
 use super::id::RecordId;
 use super::oauth::Login;
 use super::problem::ConfigError;
+use super::query::Soql;
 use super::refusal::{self, Answer};
 use super::token::{Session, Tokens};
 use super::transport;
@@ -129,6 +130,24 @@ impl Client {
         let session = self.0.tokens.session().await;
         self.0.pulse.note(&session);
         session?.user.clone().ok_or(Error::Garbage { status: 200, what: "the token names no user" })
+    }
+
+    /// The org that the login leads to. Logs in, if that was not done yet.
+    ///
+    /// # Errors
+    /// When the login fails, or nothing tells the org.
+    pub async fn organization(&self) -> Result<RecordId, Error> {
+        let session = self.0.tokens.session().await;
+        self.0.pulse.note(&session);
+        let session = session?;
+        // A session's id begins with its org's; a token that is a JWT does not.
+        let of_token = session.token.expose().split_once('!').and_then(|(org, _)| RecordId::parse(org).ok());
+        if let Some(org) = of_token.filter(|org| org.as_str().starts_with("00D")) {
+            return Ok(org);
+        }
+        let rows = self.query(&Soql::select("Organization", &["Id"])?.limit(1)).await?;
+        let org = rows.into_iter().next().map(|row| row.id);
+        org.ok_or(Error::Garbage { status: 200, what: "the org's own row was expected" })
     }
 
     /// The version that is spoken, `v68.0`. Logs in, if that was not done yet.

@@ -83,8 +83,7 @@ impl Client {
         let version = self.api_version().await?;
         let parts = queries.iter().enumerate().map(|(nth, query)| part(&version, nth, query)).collect();
         let body = serde_json::to_vec(&Request { all_or_none: false, parts }).map_err(|_| QueryError::Together)?;
-        let call =
-            Call { method: Method::POST, body: Some(body), patience: Some(PATIENCE), ..Call::get("composite") };
+        let call = Call { method: Method::POST, body: Some(body), patience: Some(PATIENCE), ..Call::get("composite") };
         let (headers, body) = self.call_for(call, MAX_ANSWER).await?;
         let response: Response = refusal::parse(&body, "an outcome for each query was expected")?;
         if response.parts.len() != queries.len() {
@@ -100,8 +99,8 @@ fn part(version: &str, nth: usize, query: &Soql) -> Part {
     Part { method: "GET", url, reference: format!("q{nth}") }
 }
 
-/// RFC 3986 section 2.1: everything but unreserved characters.
-fn escaped(text: &str) -> String {
+/// For an address (RFC 3986 section 2.1): everything but unreserved characters.
+pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() * 2);
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {

@@ -99,13 +99,8 @@ mod tests {
 
     #[test]
     fn records_are_the_same_wherever_the_pieces_are_cut() {
-        let expected = [
-            vec!["Id", "Name"],
-            vec!["1", "Müller, \"Max\"\nSohn"],
-            vec!["2", "plain"],
-            vec!["3", ""],
-            vec!["4", ""],
-        ];
+        let expected =
+            [vec!["Id", "Name"], vec!["1", "Müller, \"Max\"\nSohn"], vec!["2", "plain"], vec!["3", ""], vec!["4", ""]];
         for size in 1..=TEXT.len() {
             let mut reader = Reader::default();
             let mut records = Vec::new();

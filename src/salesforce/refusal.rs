@@ -40,9 +40,7 @@ impl Answer {
         match self.status.as_u16() {
             408 | 429 | 500..=599 => self.unavailable(),
             400..=499 => self.refused(),
-            status => {
-                Error::Garbage { status, what: "the host sends the call elsewhere; check `salesforce.endpoint`" }
-            }
+            status => Error::Garbage { status, what: "the host sends the call elsewhere; check `salesforce.endpoint`" },
         }
     }
 

@@ -34,7 +34,7 @@ use super::config::Config;
 use super::index::Index;
 use super::row::Change;
 use crate::backoff::Backoff;
-use crate::salesforce::{Client, Error, MAX_QUERIES, Retry, Soql};
+use crate::salesforce::{Client, Error, MAX_QUERIES, RecordId, Retry, Soql};
 pub use status::{Phase, Status};
 pub use store::Stored;
 
@@ -75,6 +75,8 @@ pub struct Sync {
     wishes: Arc<Wishes>,
     backoff: Backoff,
     told_progress: Option<Instant>,
+    /// Rows of the first loads that are done.
+    loaded_before: u64,
 }
 
 /// Looks at a [`Sync`] that runs, and asks it to hurry.
@@ -139,6 +141,7 @@ impl Sync {
             wishes: Arc::default(),
             backoff: Backoff::new(AGAIN.0, AGAIN.1),
             told_progress: None,
+            loaded_before: 0,
         }
     }
 
@@ -200,6 +203,7 @@ impl Sync {
             tracing::warn!(%error, "the directory is not brought up to date");
             self.board.change(|status| status.trouble = Some(trouble));
         }
+        self.polled = None;
         match error.retry() {
             Retry::Soon => self.backoff.next_wait(),
             Retry::After(wait) => wait,
@@ -211,10 +215,10 @@ impl Sync {
     async fn step(&mut self) -> Result<Duration, Error> {
         let Some(stretch) = self.client.allowance().stretch() else { return Ok(NO_CALLS) };
         self.know_the_org().await?;
-        self.hear_wishes();
         if self.learned.is_none_or(|at| at.elapsed() >= FIELDS) {
             self.learn().await?;
         }
+        self.hear_wishes().await;
         let refresh = self.config.refresh * stretch;
         if self.follows_any() && self.polled.is_none_or(|at| at.elapsed() >= refresh) {
             self.polled = Some(Instant::now());
@@ -240,13 +244,13 @@ impl Sync {
         self.sources.keys().filter(|object| state.get(*object).is_some_and(|state| state.stage == Stage::Following))
     }
 
-    fn hear_wishes(&mut self) {
+    async fn hear_wishes(&mut self) {
         let wish = self.wishes.wish.swap(0, Ordering::Relaxed);
         if wish != 0 {
             self.polled = None;
         }
         if wish & 2 != 0 {
-            self.compare_all();
+            self.compare_all().await;
         }
     }
 
@@ -266,7 +270,7 @@ impl Sync {
         self.org_is_sure = true;
         let asleep = self.state.polled_at.and_then(|at| Duration::try_from(Timestamp::now().duration_since(at)).ok());
         if asleep.is_some_and(|asleep| asleep > RECYCLE_BIN) {
-            self.compare_all();
+            self.compare_all().await;
         }
         Ok(())
     }
@@ -283,33 +287,38 @@ impl Sync {
         self.board.change(|status| status.unreadable = unreadable);
         self.sources = sources.into_iter().map(|source| (source.object().to_owned(), source)).collect();
         self.forget_unreadable().await;
-        for (object, source) in &self.sources {
-            let state = self.state.objects.entry(object.clone());
-            let state = state.or_insert_with(|| ObjectState::new(source.fingerprint()));
-            let pending = self.passes.iter().any(|pass| pass.object == *object);
-            let is_same = state.fingerprint == source.fingerprint();
-            match &state.stage {
-                Stage::Following if is_same || pending => {}
-                Stage::Following => {
-                    tracing::info!(object, "other fields are read now; it is read anew");
-                    let known = self.index.ids(object);
-                    self.passes.push_back(Pass::new(object, Why::Fields, None, &known));
-                }
-                Stage::Waiting | Stage::Loading(_) if pending && is_same => {}
-                Stage::Loading(load) if is_same => {
-                    let load = Some(load.clone());
-                    self.passes.push_back(Pass::new(object, Why::First, load, &[]));
-                }
-                Stage::Waiting | Stage::Loading(_) => {
-                    state.fingerprint = source.fingerprint();
-                    state.stage = Stage::Waiting;
-                    self.passes.retain(|pass| pass.object != *object);
-                    self.passes.push_back(Pass::new(object, Why::First, None, &[]));
-                }
-            }
+        for source in self.sources.clone().into_values() {
+            self.plan(&source).await;
         }
         self.show_progress();
         Ok(())
+    }
+
+    /// What is to be done with an object before its changes can be followed.
+    async fn plan(&mut self, source: &Source) {
+        let object = source.object();
+        let state = self.state.objects.entry(object.to_owned());
+        let state = state.or_insert_with(|| ObjectState::new(source.fingerprint()));
+        let is_same = state.fingerprint == source.fingerprint();
+        let is_planned = self.passes.iter().any(|pass| pass.object == *object);
+        if is_same && (is_planned || state.stage == Stage::Following) {
+            return;
+        }
+        let pass = match &state.stage {
+            Stage::Following => {
+                tracing::info!(object, "other fields are read now; it is read anew");
+                let known = self.ids(object).await;
+                Pass::new(object, Why::Fields, None, &known)
+            }
+            Stage::Loading(load) if is_same => Pass::new(object, Why::First, Some(load.clone()), &[]),
+            Stage::Waiting | Stage::Loading(_) => {
+                state.fingerprint = source.fingerprint();
+                state.stage = Stage::Waiting;
+                Pass::new(object, Why::First, None, &[])
+            }
+        };
+        self.passes.retain(|pass| pass.object != *object);
+        self.passes.push_back(pass);
     }
 
     /// What the bridge's user may not see any more is shown to nobody.
@@ -317,7 +326,7 @@ impl Sync {
         let gone: Vec<String> =
             self.state.objects.keys().filter(|object| !self.sources.contains_key(*object)).cloned().collect();
         for object in gone {
-            let rows = self.index.ids(&object).into_iter().map(Change::Gone).collect();
+            let rows = self.ids(&object).await.into_iter().map(Change::Gone).collect();
             self.take_in(rows).await;
             self.state.objects.remove(&object);
             self.passes.retain(|pass| pass.object != object);
@@ -396,7 +405,8 @@ impl Sync {
     }
 
     async fn take_page(&mut self, ask: &Ask, page: poll::Page, asked: Option<Timestamp>) {
-        let (Some(source), Some(state)) = (self.sources.get(&ask.object), self.state.objects.get_mut(&ask.object)) else {
+        let (Some(source), Some(state)) = (self.sources.get(&ask.object), self.state.objects.get_mut(&ask.object))
+        else {
             return;
         };
         let recent = self.recent.entry(ask.object.clone()).or_default();
@@ -428,7 +438,10 @@ impl Sync {
         }
         let now = Timestamp::now();
         if self.state.synced_at.is_none() {
-            tracing::info!(records = self.index.stats().records, "the directory is loaded; callers are found without asking Salesforce");
+            tracing::info!(
+                records = self.index.stats().records,
+                "the directory is loaded; callers are found without asking Salesforce"
+            );
             self.changed = true;
         }
         self.state.synced_at = Some(now);
@@ -454,7 +467,12 @@ impl Sync {
             return Ok(Duration::ZERO);
         };
         self.keep_load(&pass);
-        self.passes.push_front(pass);
+        if pass.is_fresh() {
+            // All are counted before one is read, so that it is known how much there is.
+            self.passes.push_back(pass);
+        } else {
+            self.passes.push_front(pass);
+        }
         self.show_progress();
         self.save_if(false).await;
         Ok(wait)
@@ -484,13 +502,18 @@ impl Sync {
         let missing = pass.missing();
         tracing::debug!(object = pass.object, rows = pass.loaded(), missing = missing.len(), why = ?pass.why, "was read as a whole");
         if pass.why == Why::Comparison && !missing.is_empty() {
-            tracing::info!(object = pass.object, rows = missing.len(), "the comparison took rows out that the org has no more");
+            tracing::info!(
+                object = pass.object,
+                rows = missing.len(),
+                "the comparison took rows out that the org has no more"
+            );
         }
         self.take_in(missing).await;
-        let held = self.index.ids(&pass.object).len();
+        let held = self.ids(&pass.object).await.len();
         let (Some(state), Some(load)) = (self.state.objects.get_mut(&pass.object), pass.load) else { return };
         let now = Timestamp::now();
         if pass.why == Why::First {
+            self.loaded_before += load.loaded;
             state.follow = Follow::from(load.newest);
         } else {
             // What was read may be older than what its changes told meanwhile.
@@ -510,16 +533,21 @@ impl Sync {
     async fn check(&mut self) -> Result<(), Error> {
         let now = Zoned::now();
         let org = self.state.org.as_ref().map(ToString::to_string).unwrap_or_default();
-        let mut to_count = Vec::new();
+        let (mut to_count, mut to_compare) = (Vec::new(), Vec::new());
         for (object, state) in &self.state.objects {
             let Some(source) = self.sources.get(object).filter(|source| !source.is_names_only()) else { continue };
             let seed = night::seed(&org, object);
-            let is_due = |last: Option<Timestamp>, due: fn(Timestamp, &Zoned, u64) -> bool| last.is_none_or(|at| due(at, &now, seed));
+            let is_due = |last: Option<Timestamp>, due: fn(Timestamp, &Zoned, u64) -> bool| {
+                last.is_none_or(|at| due(at, &now, seed))
+            };
             if is_due(state.compared_at, night::comparison_is_due) {
-                self.passes.push_back(Pass::new(object, Why::Comparison, None, &self.index.ids(object)));
+                to_compare.push(object.clone());
             } else if is_due(state.counted_at, night::count_is_due) {
                 to_count.push((object.clone(), source.count()?));
             }
+        }
+        for object in to_compare {
+            self.compare(&object).await;
         }
         for some in to_count.chunks(MAX_QUERIES) {
             self.count(some).await?;
@@ -531,14 +559,14 @@ impl Sync {
         let queries: Vec<Soql> = asked.iter().map(|(_, query)| query.clone()).collect();
         let answers = self.client.query_together(&queries).await?;
         for ((object, _), count) in asked.iter().zip(answers.pages) {
-            let ids = self.index.ids(object);
+            let held = self.ids(object).await.len();
             let Some(state) = self.state.objects.get_mut(object) else { continue };
             state.counted_at = Some(Timestamp::now());
             self.changed = true;
             match count {
-                Ok(count) if difference(count.total, ids.len()) != state.surplus => {
-                    tracing::info!(object, org = count.total, index = ids.len(), "the counts differ; all rows are compared");
-                    self.passes.push_back(Pass::new(object, Why::Comparison, None, &ids));
+                Ok(count) if difference(count.total, held) != state.surplus => {
+                    tracing::info!(object, org = count.total, index = held, "the counts differ; all rows are compared");
+                    self.compare(object).await;
                 }
                 Ok(_) => {}
                 Err(error) => tracing::debug!(object, %error, "cannot be counted"),
@@ -547,33 +575,42 @@ impl Sync {
         Ok(())
     }
 
-    fn compare_all(&mut self) {
-        let objects: Vec<String> = self.state.objects.keys().cloned().collect();
+    async fn compare_all(&mut self) {
+        let state = &self.state.objects;
+        let objects =
+            state.keys().filter(|object| state.get(*object).is_some_and(|state| state.stage == Stage::Following));
+        let waiting = |object: &String| self.passes.iter().any(|pass| pass.object == *object);
+        let objects: Vec<String> = objects.filter(|object| !waiting(object)).cloned().collect();
         for object in objects {
-            let state = self.state.objects.get_mut(&object);
-            if let Some(state) = state.filter(|state| state.stage == Stage::Following)
-                && !self.passes.iter().any(|pass| pass.object == object)
-            {
-                // The next check sees to it.
-                state.compared_at = None;
-            }
+            self.compare(&object).await;
         }
     }
 
+    async fn compare(&mut self, object: &str) {
+        let known = self.ids(object).await;
+        self.passes.push_back(Pass::new(object, Why::Comparison, None, &known));
+    }
+
+    /// Of a large index they take their time.
+    async fn ids(&self, object: &str) -> Vec<RecordId> {
+        let (index, object) = (self.index.clone(), object.to_owned());
+        tokio::task::spawn_blocking(move || index.ids(&object)).await.unwrap_or_default()
+    }
+
     fn show_progress(&mut self) {
-        let (mut loaded, mut of, mut loads) = (0, 0, false);
-        for pass in self.passes.iter().filter(|pass| pass.why == Why::First) {
-            let expected = pass.load.as_ref().and_then(|load| load.of).unwrap_or_default();
-            (loaded, of, loads) = (loaded + pass.loaded(), of + expected.max(pass.loaded()), true);
-        }
-        for state in self.state.objects.values().filter(|state| state.stage == Stage::Following) {
-            let _ = state;
-        }
-        if !loads {
+        let loads = self.passes.iter().filter(|pass| pass.why == Why::First);
+        let Some((loaded, of)) = loads
+            .map(|pass| {
+                let expected = pass.load.as_ref().and_then(|load| load.of).unwrap_or_default();
+                (pass.loaded(), expected.max(pass.loaded()))
+            })
+            .reduce(|sum, next| (sum.0 + next.0, sum.1 + next.1))
+        else {
             return;
-        }
+        };
+        let (loaded, of) = (self.loaded_before + loaded, self.loaded_before + of);
         self.board.change(|status| (status.phase, status.loaded, status.of) = (Phase::Loading, loaded, of));
-        if self.told_progress.is_none_or(|at| at.elapsed() >= PROGRESS) {
+        if of > 0 && self.told_progress.is_none_or(|at| at.elapsed() >= PROGRESS) {
             self.told_progress = Some(Instant::now());
             tracing::info!(loaded, of, "loading the directory");
         }

@@ -55,7 +55,16 @@ impl Pass {
     pub fn new(object: &str, why: Why, load: Option<Load>, known: &[RecordId]) -> Self {
         let mut known: Vec<(u128, bool)> = known.iter().map(|id| (packed(id), false)).collect();
         known.sort_unstable();
-        Self { object: object.to_owned(), why, load, known, job_is_complete: false, page: None, page_rows: 0, look: LOOK.0 }
+        Self {
+            object: object.to_owned(),
+            why,
+            load,
+            known,
+            job_is_complete: false,
+            page: None,
+            page_rows: 0,
+            look: LOOK.0,
+        }
     }
 
     /// The next rows, or what comes before them.
@@ -80,6 +89,11 @@ impl Pass {
                 step => step,
             },
         }
+    }
+
+    /// Whether it has begun, and not one row was read.
+    pub fn is_fresh(&self) -> bool {
+        self.loaded() == 0 && !matches!(self.load, Some(Load { way: Way::Bulk(Some(_), _), .. }))
     }
 
     /// Rows read so far, those of the page under way too.
@@ -227,7 +241,10 @@ async fn begin(client: &Client, source: &Source) -> Result<Load, Error> {
 
 /// The job's results are no longer there.
 fn is_gone(error: &Error) -> bool {
-    matches!(error.code(), Some("NOT_FOUND" | "INVALIDJOB" | "INVALID_JOB" | "ENTITY_IS_DELETED"))
+    matches!(
+        error.code(),
+        Some("NOT_FOUND" | "INVALIDJOB" | "INVALIDJOBSTATE" | "INVALID_QUERY_LOCATOR" | "ENTITY_IS_DELETED")
+    )
 }
 
 /// The fifteen characters that tell records apart.

@@ -117,7 +117,14 @@ fn marks(rows: &[Found]) -> Result<Vec<Mark>, Error> {
 
 impl Page {
     /// What the page says about the index, and moves on behind it.
-    pub fn take(self, ask: &Ask, source: &Source, follow: &mut Follow, recent: &mut Recent, asked: Option<Timestamp>) -> Vec<Change> {
+    pub fn take(
+        self,
+        ask: &Ask,
+        source: &Source,
+        follow: &mut Follow,
+        recent: &mut Recent,
+        asked: Option<Timestamp>,
+    ) -> Vec<Change> {
         let mut changes = Vec::new();
         for id in self.marks.iter().filter_map(|mark| mark.id.as_ref()) {
             let found = self.found.get(id);

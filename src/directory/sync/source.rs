@@ -87,7 +87,8 @@ impl Source {
         let mut changes = Vec::with_capacity(2);
         let is_gone = found.is_true("IsDeleted") || found.is_true("IsConverted");
         if !self.is_names_only() {
-            changes.push(self.row(found).filter(|_| !is_gone).map_or_else(|| Change::Gone(found.id.clone()), Change::Put));
+            changes
+                .push(self.row(found).filter(|_| !is_gone).map_or_else(|| Change::Gone(found.id.clone()), Change::Put));
         }
         if self.object() == "Account"
             && !is_gone
@@ -150,7 +151,8 @@ mod tests {
         let phone = ("Phone", "030 1");
         let put = contact().changes(&found("Contact", &[("Name", "Erika"), phone, ("IsDeleted", "false")]));
         assert!(matches!(put.as_slice(), [Change::Put(row)] if row.phones.len() == 1));
-        for gone in [vec![phone, ("IsDeleted", "true")], vec![phone, ("IsConverted", "true")], vec![("Name", "Erika")]] {
+        for gone in [vec![phone, ("IsDeleted", "true")], vec![phone, ("IsConverted", "true")], vec![("Name", "Erika")]]
+        {
             assert!(matches!(contact().changes(&found("Contact", &gone)).as_slice(), [Change::Gone(_)]));
         }
     }

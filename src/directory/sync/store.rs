@@ -28,7 +28,9 @@ impl Stored {
     #[must_use]
     pub fn open(file: &Path, plan: NumberPlan, endpoint: &str, objects: &[&str]) -> Self {
         let found = match snapshot::load(file, plan.clone()) {
-            Ok((index, state)) => State::read(&state).filter(|state| state.endpoint == endpoint).map(|state| (index, state)),
+            Ok((index, state)) => {
+                State::read(&state).filter(|state| state.endpoint == endpoint).map(|state| (index, state))
+            }
             Err(SnapshotError::Missing) => None,
             Err(error) => {
                 tracing::warn!(%error, "the index on disk is not used; it is loaded anew");
