@@ -1,19 +1,40 @@
 //! The local copy of the org's phone numbers: from a number to the records that have it.
+//!
+//! One who writes, and any number who look up. A writer reads the texts first and then holds the content for a few records at a
+//! time, so that no look-up waits longer than some ten microseconds.
 
+mod bytes;
+mod card;
+mod entry;
+mod id;
 mod key;
+mod pages;
+mod saved;
+mod shelf;
+mod store;
+#[cfg(test)]
+mod tests;
+mod words;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
 
+use self::entry::Entry;
+use self::id::Id;
 use self::key::Key;
+use self::store::Store;
 use super::answer::Match;
 use super::rank::{self, Candidate};
-use super::reading::{Held, Wanted, held};
-use super::row::{Change, Row};
+use super::reading::Wanted;
+use super::row::Change;
 use crate::phone::{NumberPlan, PhoneNumber};
 use crate::salesforce::RecordId;
+
+pub(super) use saved::Unreadable;
+
+/// Changes for which the content is held at once.
+const AT_ONCE: usize = 16;
 
 /// Clones are the same index.
 #[derive(Clone)]
@@ -21,35 +42,42 @@ pub struct Index(Arc<Inner>);
 
 struct Inner {
     plan: NumberPlan,
-    state: RwLock<State>,
-    synced_at: RwLock<Option<Timestamp>>,
-}
-
-#[derive(Default)]
-struct State {
-    rows: BTreeMap<RecordId, Row>,
-    keys: BTreeMap<Key, BTreeSet<RecordId>>,
-    accounts: BTreeMap<RecordId, String>,
-    junk: u64,
+    /// Held by the one who writes.
+    turn: Mutex<()>,
+    store: RwLock<Store>,
+    synced_at: Mutex<Option<Timestamp>>,
 }
 
 /// What the index holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Numbers of records, one that two records have counted twice.
+    /// Numbers of records: one that two records have counts twice.
     pub numbers: u64,
+    /// Those with a phone field that is filled.
     pub records: u64,
-    /// Of the numbers: those without a country.
+    /// Of the numbers: those without a country, which are never more than a possible match.
     pub possible_only: u64,
     /// Filled phone fields that hold no number.
     pub junk: u64,
-    /// Memory, about.
+    /// Memory.
     pub bytes: u64,
+}
+
+/// What the index takes of memory, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// To get from a number to the ids of its records.
+    pub numbers: u64,
+    /// To get from an id to what is known of the record, when it changes.
+    pub ids: u64,
+    /// Names, accounts, owners, and what waits to be used again.
+    pub details: u64,
 }
 
 impl std::fmt::Debug for Index {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Index({:?})", self.stats())
+        let store = self.read();
+        write!(f, "Index of {} numbers", store.numbers())
     }
 }
 
@@ -57,132 +85,107 @@ impl Index {
     /// An empty one. `plan`: how the texts of phone fields are read.
     #[must_use]
     pub fn new(plan: NumberPlan) -> Self {
-        Self(Arc::new(Inner { plan, state: RwLock::default(), synced_at: RwLock::default() }))
+        let (turn, store, synced_at) = (Mutex::default(), RwLock::default(), Mutex::default());
+        Self(Arc::new(Inner { plan, turn, store, synced_at }))
     }
 
-    /// Takes changes in, in order. The same changes once more change nothing. Reads some 300,000 numbers a second and blocks for that
-    /// long: not for the async threads. Look-ups go on meanwhile, and see each change as a whole.
+    /// Takes changes in, in order. The same changes once more change nothing. Reading phone texts takes some microseconds each: not
+    /// for the async threads when there are many. Look-ups go on meanwhile, and see a record either as it was or as it is.
     pub fn apply(&self, changes: Vec<Change>) {
-        for change in changes {
-            let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
-            match change {
-                Change::Put(row) => state.put(&self.0.plan, row),
-                Change::Gone(id) => state.remove(&self.0.plan, &id),
-                Change::Renamed { account, name } => drop(state.accounts.insert(account, name)),
-            }
+        let _turn = self.turn();
+        let mut changes = changes.into_iter();
+        while changes.len() > 0 {
+            let some = changes.by_ref().take(AT_ONCE);
+            let entries: Vec<Entry> = some.map(|change| Entry::read(&self.0.plan, change)).collect();
+            let mut store = self.write();
+            entries.into_iter().for_each(|entry| store.apply(entry));
+            store.tidy(AT_ONCE);
         }
     }
 
     /// All records of one object that are in the index.
     #[must_use]
     pub fn ids(&self, object: &str) -> Vec<RecordId> {
-        let state = self.0.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.rows.values().filter(|row| row.object == object).map(|row| row.id.clone()).collect()
+        let _turn = self.turn();
+        let chunks = self.read().shelf.chunks();
+        // A look-up that came while this one read on and on would wait only if someone wrote.
+        (0..chunks).flat_map(|chunk| self.read().ids_in(chunk, object)).filter_map(|id| id.record()).collect()
+    }
+
+    /// Forgets all.
+    pub fn clear(&self) {
+        self.become_store(Store::default());
+    }
+
+    fn become_store(&self, store: Store) {
+        let _turn = self.turn();
+        *self.0.synced_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // What was there is dropped when nobody is kept waiting.
+        let old = std::mem::replace(&mut *self.write(), store);
+        drop(old);
     }
 
     /// The whole org is in, as of then. Until this is said for the first time, a miss says nothing.
     pub fn synced(&self, at: Timestamp) {
-        *self.0.synced_at.write().unwrap_or_else(PoisonError::into_inner) = Some(at);
+        *self.0.synced_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
     /// When it last was as the org; `None` before the first load is complete.
     #[must_use]
     pub fn synced_at(&self) -> Option<Timestamp> {
-        *self.0.synced_at.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Forgets all.
-    pub fn clear(&self) {
-        *self.0.synced_at.write().unwrap_or_else(PoisonError::into_inner) = None;
-        *self.0.state.write().unwrap_or_else(PoisonError::into_inner) = State::default();
+        *self.0.synced_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The records with this number, best first.
     #[must_use]
     pub fn find(&self, number: &PhoneNumber) -> Vec<Match> {
-        let state = self.0.state.read().unwrap_or_else(PoisonError::into_inner);
+        rank::ranked(self.candidates(number, None), None)
+    }
+
+    /// The records with this number, in no order. `spoken` is among them if it has the number, however many there are.
+    pub(super) fn candidates(&self, number: &PhoneNumber, spoken: Option<&RecordId>) -> Vec<Candidate> {
         let wanted = Wanted::new(number);
-        let keys = number.e164().and_then(Key::number).into_iter();
-        let keys = keys.chain(wanted.spellings().iter().filter_map(|digits| Key::digits(digits)));
-        let ids: BTreeSet<&RecordId> = keys.filter_map(|key| state.keys.get(&key)).flatten().collect();
-        let rows = ids.into_iter().filter_map(|id| state.rows.get(id));
-        rank::ranked(rows.filter_map(|row| state.candidate(&self.0.plan, &wanted, row)).collect(), None)
+        self.read().candidates(&wanted, spoken.map(Id::of).as_ref())
+    }
+
+    /// Calls with the 15 characters of each id that has this number: country code and all, as digits.
+    pub fn each_id(&self, number: u64, mut each: impl FnMut([u8; 15])) {
+        let Some(key) = Key::of_number(number) else { return };
+        let store = self.read();
+        store.each_with(key, |place, _, _| {
+            if let Some(id) = store.id(place) {
+                each(id.0);
+            }
+        });
     }
 
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let state = self.0.state.read().unwrap_or_else(PoisonError::into_inner);
+        let store = self.read();
         Stats {
-            numbers: state.keys.values().map(|ids| ids.len() as u64).sum(),
-            records: state.rows.len() as u64,
-            possible_only: state.keys.iter().filter(|(key, _)| key.is_digits()).map(|(_, ids)| ids.len() as u64).sum(),
-            junk: state.junk,
-            bytes: 0,
+            numbers: store.numbers() as u64,
+            records: store.records() as u64,
+            possible_only: store.counts.possible_only,
+            junk: store.counts.junk,
+            bytes: store.bytes() as u64,
         }
     }
 
-    pub(super) fn rows(&self) -> Vec<Row> {
-        let state = self.0.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.rows.values().cloned().collect()
-    }
-}
-
-impl State {
-    fn put(&mut self, plan: &NumberPlan, row: Row) {
-        self.remove(plan, &row.id);
-        if let (Some(id), Some(name)) = (&row.account_id, &row.account) {
-            self.accounts.insert(id.clone(), name.clone());
-        }
-        if row.phones.is_empty() {
-            return;
-        }
-        for key in keys(plan, &row) {
-            self.keys.entry(key).or_default().insert(row.id.clone());
-        }
-        self.junk += junk(plan, &row);
-        self.rows.insert(row.id.clone(), row);
+    /// Counted card by card: takes a second for millions.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        self.read().memory()
     }
 
-    fn remove(&mut self, plan: &NumberPlan, id: &RecordId) {
-        let Some(row) = self.rows.remove(id) else { return };
-        self.junk -= junk(plan, &row);
-        for key in keys(plan, &row) {
-            if let Some(ids) = self.keys.get_mut(&key) {
-                ids.remove(id);
-            }
-        }
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.0.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn candidate(&self, plan: &NumberPlan, wanted: &Wanted<'_>, row: &Row) -> Option<Candidate> {
-        let fits = row.phones.iter().filter_map(|(field, text)| Some((wanted.fit(plan, text)?, field)));
-        let (fit, field) = fits.min_by_key(|(fit, _)| *fit)?;
-        let account = row.account_id.as_ref().and_then(|id| self.accounts.get(id)).or(row.account.as_ref());
-        let found = Match {
-            object: row.object.clone(),
-            id: row.id.clone(),
-            name: row.name.clone(),
-            account: account.cloned(),
-            account_id: row.account_id.clone(),
-            owner_id: row.owner_id.clone(),
-            person_contact_id: row.person_contact_id.clone(),
-            field: field.clone(),
-            exactness: fit.exactness(),
-            group: 0,
-            reason: String::new(),
-        };
-        Some(Candidate { fit, found })
+    fn read(&self) -> RwLockReadGuard<'_, Store> {
+        self.0.store.read().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-fn keys(plan: &NumberPlan, row: &Row) -> BTreeSet<Key> {
-    let held = row.phones.iter().flat_map(|(_, text)| held(plan, text));
-    held.filter_map(|held| match held {
-        Held::Number { e164, .. } => Key::number(&e164),
-        Held::Digits(digits) => Key::digits(&digits),
-    })
-    .collect()
-}
-
-fn junk(plan: &NumberPlan, row: &Row) -> u64 {
-    row.phones.iter().filter(|(_, text)| held(plan, text).is_empty()).count() as u64
+    fn write(&self) -> RwLockWriteGuard<'_, Store> {
+        self.0.store.write().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -39,6 +39,10 @@ impl<'a> Wanted<'a> {
         Self { spellings: number.search_terms(), number }
     }
 
+    pub fn number(&self) -> &PhoneNumber {
+        self.number
+    }
+
     /// The runs of digits that may be this number.
     pub fn spellings(&self) -> &[String] {
         &self.spellings

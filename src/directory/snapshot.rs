@@ -1,21 +1,19 @@
 //! The index on disk, with what the synchroniser wants to remember: checksummed, private, and replaced as a whole.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::index::Index;
-use super::row::{Change, Row};
-use crate::phone::NumberPlan;
-use crate::salesforce::RecordId;
+use super::index::{Index, Unreadable};
 
-/// Raised with every change of what follows it in the file.
-const MAGIC: &[u8; 16] = b"ctibridge index0";
-const CHECKSUM: usize = 32;
+/// The last byte is the version: raised with every change of what follows it in the file, or of how phone fields are read.
+const MAGIC: &[u8; 16] = b"ctibridge index\x01";
+const BUFFER: usize = 1 << 16;
+/// The longest state of a synchroniser.
+const MAX_STATE: u32 = 1 << 24;
 
 /// Why a snapshot cannot be used. In each case the index is to be loaded from the org again.
 #[derive(Debug, thiserror::Error)]
@@ -24,73 +22,107 @@ pub enum SnapshotError {
     Missing,
     #[error("it cannot be read: {0}")]
     Io(#[from] io::Error),
-    #[error("it was written by another version of ctibridge or with another number plan")]
+    #[error("it was written by another version of ctibridge")]
     OtherVersion,
+    #[error("its numbers were read with other settings of [bridge]")]
+    OtherPlan,
     #[error("it is torn or was changed")]
     Torn,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Content {
-    state: Vec<u8>,
-    rows: Vec<StoredRow>,
+impl From<Unreadable> for SnapshotError {
+    fn from(error: Unreadable) -> Self {
+        match error {
+            Unreadable::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof => Self::Io(error),
+            Unreadable::Io(_) | Unreadable::Torn => Self::Torn,
+            Unreadable::OtherPlan => Self::OtherPlan,
+        }
+    }
 }
 
-#[derive(Serialize, Deserialize)]
-struct StoredRow {
-    object: String,
-    id: RecordId,
-    name: String,
-    account: Option<String>,
-    account_id: Option<RecordId>,
-    owner_id: Option<RecordId>,
-    person_contact_id: Option<RecordId>,
-    phones: Vec<(String, String)>,
-}
-
-/// Writes beside, syncs and renames, so that there is always a whole one. Blocks: not for the async threads.
+/// Writes beside, syncs and renames, so that there is always a whole one. Changes to the index wait; look-ups do not. Blocks: not for
+/// the async threads.
 ///
 /// # Errors
 /// When the disk does not take it; the older one is still there then.
 pub fn save(path: &Path, index: &Index, sync_state: &[u8]) -> io::Result<()> {
-    let rows = index.rows().into_iter().map(|row| {
-        let Row { object, id, name, account, account_id, owner_id, person_contact_id, phones } = row;
-        StoredRow { object, id, name, account, account_id, owner_id, person_contact_id, phones }
-    });
-    let content = Content { state: sync_state.to_vec(), rows: rows.collect() };
-    let body = serde_json::to_vec(&content)?;
     let beside = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(MAGIC)?;
-    file.write_all(&Sha256::digest(&body))?;
-    file.write_all(&body)?;
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    let mut out = Summing { inner: BufWriter::with_capacity(BUFFER, file), sum: Sha256::new() };
+    out.write_all(MAGIC)?;
+    let length = u32::try_from(sync_state.len()).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    out.write_all(&length.to_le_bytes())?;
+    out.write_all(sync_state)?;
+    index.write_to(&mut out)?;
+    let Summing { inner: mut file, sum } = out;
+    file.write_all(&sum.finalize())?;
+    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.sync_all()?;
     std::fs::rename(&beside, path)?;
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-/// The index and the synchroniser's state, as they were saved. Blocks: not for the async threads.
+/// Makes the index what was saved, and gives the synchroniser's state. Blocks: not for the async threads.
 ///
 /// # Errors
-/// When there is none that can be used.
-pub fn load(path: &Path, plan: NumberPlan) -> Result<(Index, Vec<u8>), SnapshotError> {
-    let mut bytes = Vec::new();
-    match File::open(path) {
-        Ok(mut file) => file.read_to_end(&mut bytes)?,
+/// When there is no snapshot that can be used. The index is as it was.
+pub fn load(path: &Path, index: &Index) -> Result<Vec<u8>, SnapshotError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(SnapshotError::Missing),
         Err(error) => return Err(error.into()),
     };
-    let rest = bytes.strip_prefix(MAGIC).ok_or(SnapshotError::OtherVersion)?;
-    let (checksum, body) = rest.split_at_checked(CHECKSUM).ok_or(SnapshotError::Torn)?;
-    if Sha256::digest(body)[..] != *checksum {
+    read(file, index)
+}
+
+fn read(file: File, index: &Index) -> Result<Vec<u8>, SnapshotError> {
+    let mut from = Summing { inner: BufReader::with_capacity(BUFFER, file), sum: Sha256::new() };
+    let mut magic = [0; MAGIC.len()];
+    from.read_exact(&mut magic).map_err(Unreadable::from)?;
+    if magic != *MAGIC {
+        return Err(SnapshotError::OtherVersion);
+    }
+    let mut length = [0; 4];
+    from.read_exact(&mut length).map_err(Unreadable::from)?;
+    let length = u32::from_le_bytes(length);
+    if length > MAX_STATE {
         return Err(SnapshotError::Torn);
     }
-    let content: Content = serde_json::from_slice(body).map_err(|_| SnapshotError::Torn)?;
-    let index = Index::new(plan);
-    let rows = content.rows.into_iter().map(|row| {
-        let StoredRow { object, id, name, account, account_id, owner_id, person_contact_id, phones } = row;
-        Change::Put(Row { object, id, name, account, account_id, owner_id, person_contact_id, phones })
-    });
-    index.apply(rows.collect());
-    Ok((index, content.state))
+    let mut state = Vec::new();
+    from.by_ref().take(u64::from(length)).read_to_end(&mut state)?;
+    let content = index.read_from(&mut from)?;
+    let Summing { inner: mut file, sum } = from;
+    let mut checksum = Vec::new();
+    file.read_to_end(&mut checksum)?;
+    if checksum != sum.finalize()[..] {
+        return Err(SnapshotError::Torn);
+    }
+    index.adopt(content);
+    Ok(state)
+}
+
+/// Sums up what passes.
+struct Summing<T> {
+    inner: T,
+    sum: Sha256,
+}
+
+impl<T: Write> Write for Summing<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.sum.update(bytes.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl<T: Read> Read for Summing<T> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(bytes)?;
+        self.sum.update(bytes.get(..count).unwrap_or_default());
+        Ok(count)
+    }
 }

@@ -14,8 +14,12 @@ pub(super) struct Key(u64);
 impl Key {
     /// Of `+` and up to 17 digits, which is as long as a number with its country gets.
     pub fn number(e164: &str) -> Option<Self> {
-        let value: u64 = e164.strip_prefix('+')?.parse().ok()?;
-        (value < 1 << 57).then_some(Self(value))
+        Self::of_number(e164.strip_prefix('+')?.parse().ok()?)
+    }
+
+    /// Of the digits of a number with its country.
+    pub fn of_number(digits: u64) -> Option<Self> {
+        (digits < 1 << 57).then_some(Self(digits))
     }
 
     /// Of a run of digits. `None` when it is too long for a number in any spelling.
@@ -24,6 +28,14 @@ impl Key {
         let zeros = u64::try_from(digits.len() - rest.len()).ok().filter(|&zeros| zeros <= MAX_ZEROS)?;
         let value: u64 = rest.parse().ok()?;
         (value < 1 << ZEROS).then_some(Self(DIGITS | zeros << ZEROS | value))
+    }
+
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits)
     }
 
     pub fn is_digits(self) -> bool {
