@@ -47,8 +47,11 @@ impl Desk {
             login.client_secret,
         );
         let (mut settings, _) = Settings::from_toml(&text).unwrap();
-        settings.directory.refresh = Duration::from_millis(50);
-        Self { salesforce, settings, region, dir: TempDir::new().unwrap() }
+        settings.directory.refresh = Duration::from_millis(100);
+        let desk = Self { salesforce, settings, region, dir: TempDir::new().unwrap() };
+        // What was there in the beginning has been there for a while.
+        desk.later(600);
+        desk
     }
 
     pub fn client(&self) -> Client {
@@ -63,16 +66,16 @@ impl Desk {
         self.dir.path().join("index")
     }
 
-    pub fn stored(&self) -> Stored {
+    pub fn stored(&self, index: &Index) -> Stored {
         let config = &self.settings.directory;
         let custom = config.custom_objects.iter().map(|object| object.name.as_str());
         let objects: Vec<&str> = config.objects.iter().map(String::as_str).chain(custom).collect();
-        Stored::open(&self.file(), self.plan(), &self.settings.salesforce.endpoint, &objects)
+        Stored::open(&self.file(), index.clone(), &self.settings.salesforce.endpoint, &objects)
     }
 
     pub fn sync(&self) -> (Sync, Index) {
-        let stored = self.stored();
-        let index = stored.index();
+        let index = Index::new(self.plan());
+        let stored = self.stored(&index);
         (Sync::new(self.client(), self.settings.directory.clone(), stored), index)
     }
 

@@ -64,13 +64,13 @@ pub(super) enum Part {
 }
 
 impl Follow {
-    /// Begins at this moment, less the overlap. None: with the first row of all.
-    pub fn from(newest: Option<Timestamp>) -> Self {
-        let mark = newest.map(|stamp| Mark { stamp: before(stamp), id: None });
+    /// Begins at this moment. None: with the first row of all.
+    pub fn from(since: Option<Timestamp>) -> Self {
+        let mark = since.map(|stamp| Mark { stamp, id: None });
         Self { settled: mark.clone(), tip: mark, ..Self::default() }
     }
 
-    /// Goes back to read all once more that was touched since this moment, less the overlap.
+    /// Goes back to read all once more that was touched since this moment.
     pub fn rewind(&mut self, since: Option<Timestamp>) {
         let back = Self::from(since);
         if back.settled < self.settled {
@@ -158,6 +158,11 @@ impl Follow {
     }
 }
 
+/// From when on rows may still come in, where this row was the newest. `asked`: when, by the org's clock, if it tells.
+pub(super) fn open_since(newest: Timestamp, asked: Option<Timestamp>) -> Timestamp {
+    asked.map_or_else(|| before(newest), |asked| newest.min(before(asked)))
+}
+
 /// The last of the rows that has settled, and how many come after it.
 fn split(rows: &[Mark], asked: Timestamp) -> (Option<Mark>, usize) {
     let count = rows.partition_point(|row| row.stamp <= before(asked));
@@ -233,8 +238,11 @@ mod tests {
         let mut follow = quiet();
         follow.rewind(Some(at(1000)));
         assert_eq!(follow, quiet());
-        follow.rewind(Some(at(100)));
+        follow.rewind(Some(at(-200)));
         assert_eq!(follow.first(), (Part::Whole, Some(&Mark { stamp: at(-200), id: None })));
+        assert_eq!(open_since(at(100), Some(at(1000))), at(100));
+        assert_eq!(open_since(at(900), Some(at(1000))), at(700));
+        assert_eq!(open_since(at(900), None), at(600));
         follow.rewind(None);
         assert_eq!(follow.first(), (Part::Whole, None), "the object was empty then");
     }

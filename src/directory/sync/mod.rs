@@ -203,7 +203,6 @@ impl Sync {
             tracing::warn!(%error, "the directory is not brought up to date");
             self.board.change(|status| status.trouble = Some(trouble));
         }
-        self.polled = None;
         match error.retry() {
             Retry::Soon => self.backoff.next_wait(),
             Retry::After(wait) => wait,
@@ -221,17 +220,20 @@ impl Sync {
         self.hear_wishes().await;
         let refresh = self.config.refresh * stretch;
         if self.follows_any() && self.polled.is_none_or(|at| at.elapsed() >= refresh) {
-            self.polled = Some(Instant::now());
             self.poll().await?;
+            self.polled = Some(Instant::now());
             self.save_if(false).await;
-            return Ok(Duration::ZERO);
         }
         if let Some(pass) = self.passes.pop_front() {
             return self.advance(pass).await;
         }
         self.check().await?;
         let rest = self.polled.map_or(Duration::ZERO, |at| refresh.saturating_sub(at.elapsed()));
-        Ok(if self.passes.is_empty() { if self.follows_any() { rest } else { IDLE } } else { Duration::ZERO })
+        Ok(match self.passes.is_empty() {
+            true if self.follows_any() => rest,
+            true => IDLE,
+            false => Duration::ZERO,
+        })
     }
 
     fn follows_any(&self) -> bool {
@@ -452,7 +454,7 @@ impl Sync {
     /// A step of a reading, which comes to the front again until it is done.
     async fn advance(&mut self, mut pass: Pass) -> Result<Duration, Error> {
         let Some(source) = self.sources.get(&pass.object).cloned() else { return Ok(Duration::ZERO) };
-        let step = match pass.step(&self.client, &source).await {
+        let step = match pass.step(&self.client, &source, self.config.bulk_above).await {
             Ok(step) => step,
             Err(error) => return self.pass_failed(pass, error),
         };
@@ -514,10 +516,10 @@ impl Sync {
         let now = Timestamp::now();
         if pass.why == Why::First {
             self.loaded_before += load.loaded;
-            state.follow = Follow::from(load.newest);
+            state.follow = Follow::from(load.since);
         } else {
             // What was read may be older than what its changes told meanwhile.
-            state.follow.rewind(load.newest);
+            state.follow.rewind(load.since);
         }
         state.stage = Stage::Following;
         state.fingerprint = source.fingerprint();

@@ -1,14 +1,15 @@
 //! A reading of one whole object, a page at a time: the first load, and what mends or compares the index later.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
+
+use super::follow::open_since;
 use super::source::{PAGE, Source};
 use super::state::{Load, Way};
 use crate::directory::row::Change;
 use crate::salesforce::{BulkJob, BulkPage, BulkState, Client, Error, Found, RecordId, Retry, Rows};
 
-/// The most rows that are read page by page: each page is an API call, and a bulk job takes some ten calls more.
-const MOST_BY_PAGES: u64 = 50_000;
 /// Rows that are taken in at once.
 const CHUNK: usize = 5_000;
 /// The first wait and the longest one between two looks at a bulk job.
@@ -68,9 +69,9 @@ impl Pass {
     }
 
     /// The next rows, or what comes before them.
-    pub async fn step(&mut self, client: &Client, source: &Source) -> Result<Step, Error> {
+    pub async fn step(&mut self, client: &Client, source: &Source, bulk_above: u64) -> Result<Step, Error> {
         let Some(load) = &self.load else {
-            self.load = Some(begin(client, source).await?);
+            self.load = Some(begin(client, source, bulk_above).await?);
             return Ok(if source.is_names_only() { Step::Done(Vec::new()) } else { Step::More(Vec::new()) });
         };
         match load.way.clone() {
@@ -221,22 +222,26 @@ fn no_answer() -> Result<Rows, Error> {
 }
 
 /// Counts, and notes when the object was last touched: changes are followed from there.
-async fn begin(client: &Client, source: &Source) -> Result<Load, Error> {
+async fn begin(client: &Client, source: &Source, bulk_above: u64) -> Result<Load, Error> {
     let mut queries = vec![source.newest()?];
     if !source.is_names_only() {
         queries.push(source.count()?);
     }
-    let mut pages = client.query_together(&queries).await?.pages.into_iter();
+    let began = Instant::now();
+    let answers = client.query_together(&queries).await?;
+    let asked = answers.at.and_then(|at| at.checked_sub(SignedDuration::try_from(began.elapsed()).ok()?).ok());
+    let mut pages = answers.pages.into_iter();
     let newest = pages.next().unwrap_or_else(no_answer)?;
     let newest = newest.rows.first().and_then(super::source::mark).map(|mark| mark.stamp);
+    let since = newest.map(|newest| open_since(newest, asked));
     let of = match pages.next() {
         Some(Ok(count)) => Some(count.total),
         Some(Err(error)) if error.code() != Some("QUERY_TIMEOUT") => return Err(error),
         Some(Err(_)) | None => None,
     };
-    let by_pages = of.is_some_and(|of| of <= MOST_BY_PAGES);
+    let by_pages = of.is_some_and(|of| of <= bulk_above);
     let way = if by_pages { Way::Pages(None) } else { Way::Bulk(None, None) };
-    Ok(Load { newest, of, loaded: 0, way })
+    Ok(Load { since, of, loaded: 0, way })
 }
 
 /// The job's results are no longer there.

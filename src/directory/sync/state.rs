@@ -53,8 +53,8 @@ pub(super) enum Stage {
 /// A reading of the whole object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Load {
-    /// When the object was last touched before it began. None: it had no rows.
-    pub newest: Option<Timestamp>,
+    /// From when on changes are read behind it. None: the object had no rows.
+    pub since: Option<Timestamp>,
     /// Rows that there were when it began. None: the org could not say.
     pub of: Option<u64>,
     pub loaded: u64,

@@ -8,14 +8,13 @@ use super::state::{ObjectState, Stage, State};
 use crate::directory::index::Index;
 use crate::directory::row::Change;
 use crate::directory::snapshot::{self, SnapshotError};
-use crate::phone::NumberPlan;
 
 /// How often an index that follows the org is saved, if anything has changed.
 const EVERY: Duration = Duration::from_mins(15);
 /// Saving takes at most one part in this many of the time.
 const SHARE: u32 = 10;
 
-/// The index as it was found, or an empty one.
+/// The index as it was found, and how far it is.
 pub struct Stored {
     pub(super) index: Index,
     pub(super) state: State,
@@ -23,23 +22,22 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Reads the file, if there is one to be used. Blocks for some 0.4 s with a million numbers. `objects`: API names of all that are
-    /// read; what is of others is forgotten. `endpoint`: the org by the settings; an index of another one is not used.
+    /// Fills the index from the file, if there is one that can be used. Blocks for some 0.4 s with a million numbers. `objects`: API names
+    /// of all that are read; what is of others is forgotten. `endpoint`: the org by the settings; an index of another one is not used.
     #[must_use]
-    pub fn open(file: &Path, plan: NumberPlan, endpoint: &str, objects: &[&str]) -> Self {
-        let found = match snapshot::load(file, plan.clone()) {
-            Ok((index, state)) => {
-                State::read(&state).filter(|state| state.endpoint == endpoint).map(|state| (index, state))
-            }
+    pub fn open(file: &Path, index: Index, endpoint: &str, objects: &[&str]) -> Self {
+        let shelf = Shelf::new(Some(file.to_owned()));
+        let state = match snapshot::load(file, &index) {
+            Ok(state) => State::read(&state).filter(|state| state.endpoint == endpoint),
             Err(SnapshotError::Missing) => None,
             Err(error) => {
                 tracing::warn!(%error, "the index on disk is not used; it is loaded anew");
                 None
             }
         };
-        let shelf = Shelf::new(Some(file.to_owned()));
-        let Some((index, mut state)) = found else {
-            return Self { index: Index::new(plan), state: State::new(endpoint), shelf };
+        let Some(mut state) = state else {
+            index.clear();
+            return Self { index, state: State::new(endpoint), shelf };
         };
         forget_others(&index, &mut state, objects);
         if let Some(at) = state.synced_at {
@@ -49,22 +47,16 @@ impl Stored {
         Self { index, state, shelf }
     }
 
-    /// An empty one that is never saved. A file that an earlier life has left is removed.
+    /// An index that is never saved. A file that an earlier life has left is removed.
     #[must_use]
-    pub fn in_memory(file: &Path, plan: NumberPlan, endpoint: &str) -> Self {
+    pub fn in_memory(file: &Path, index: Index, endpoint: &str) -> Self {
         match std::fs::remove_file(file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::error!(%error, "the index that is on disk cannot be removed; remove it by hand: {}", file.display());
+                tracing::error!(%error, "the index on disk cannot be removed; remove it by hand: {}", file.display());
             }
             Ok(()) | Err(_) => {}
         }
-        Self { index: Index::new(plan), state: State::new(endpoint), shelf: Shelf::new(None) }
-    }
-
-    /// The index, to be asked.
-    #[must_use]
-    pub fn index(&self) -> Index {
-        self.index.clone()
+        Self { index, state: State::new(endpoint), shelf: Shelf::new(None) }
     }
 }
 
