@@ -9,5 +9,5 @@ mod sosl;
 pub mod story;
 
 pub use salesforce::{
-    Credentials, Fault, FaultKind, Knobs, Options, PhoneTokens, Salesforce, Seed, SeedError, TaskStatus,
+    Credentials, DuplicateRule, Fault, FaultKind, Knobs, Options, PhoneTokens, Salesforce, Seed, SeedError, TaskStatus,
 };

@@ -1,5 +1,7 @@
 //! What a test can turn: faults, delays, limits, and how the org is set up.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::sim::sosl::PhoneTokens;
@@ -29,6 +31,14 @@ pub struct Knobs {
     pub pkce_required: bool,
     /// The app was made minutes ago and is not known yet: every token request is answered `invalid_client_id`.
     pub app_not_active: bool,
+    /// `error: description`, the answer to every token request as long as it is set.
+    pub token_denial: String,
+    /// The scopes that the app has; a request for others is refused.
+    pub scopes: Vec<String>,
+    /// The app's callback addresses; empty: any.
+    pub callbacks: Vec<String>,
+    /// The user is asked for consent on a page; else it is given at once.
+    pub consent_page: bool,
     /// The PEM public key (RSA) that assertions of the JWT bearer grant are signed for; empty: no assertion is good.
     pub jwt_public_key: String,
     /// API calls a day.
@@ -37,6 +47,10 @@ pub struct Knobs {
     pub search_lag_seconds: i64,
     /// How phone numbers are cut into search tokens.
     pub phone_tokens: PhoneTokens,
+    /// Records that users may not see: user id to record ids.
+    pub hidden: BTreeMap<String, Vec<String>>,
+    /// What happens to a new contact, lead or account that is there already.
+    pub duplicate_rule: DuplicateRule,
     /// Writes are refused as during maintenance.
     pub read_only: bool,
     /// The org's task statuses; empty keeps those in place.
@@ -76,10 +90,18 @@ impl Default for Knobs {
             rotate_refresh_tokens: false,
             pkce_required: false,
             app_not_active: false,
+            token_denial: String::new(),
+            scopes: ["api", "refresh_token", "offline_access", "id", "profile", "email", "openid", "web", "full"]
+                .map(str::to_owned)
+                .to_vec(),
+            callbacks: Vec::new(),
+            consent_page: false,
             jwt_public_key: String::new(),
             daily_limit: 150_000,
             search_lag_seconds: 0,
             phone_tokens: PhoneTokens::ExactDigits,
+            hidden: BTreeMap::new(),
+            duplicate_rule: DuplicateRule::Off,
             read_only: false,
             task_statuses: Vec::new(),
             page_size: 2_000,
@@ -93,6 +115,18 @@ impl Default for Knobs {
             unknown_field_fails_request: false,
         }
     }
+}
+
+/// How an org treats duplicates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DuplicateRule {
+    #[default]
+    Off,
+    /// Refused unless the request's `Sforce-Duplicate-Rule-Header` says `allowSave=true`.
+    Alert,
+    /// Refused.
+    Block,
 }
 
 /// One value of a Task's Status.
