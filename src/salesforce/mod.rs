@@ -1,10 +1,12 @@
 //! Salesforce over REST: log in, query, search, write rows. Does not know what a call is.
 
 mod advice;
+mod bulk;
 mod client;
 mod column;
 mod composite;
 mod config;
+mod csv;
 mod error;
 mod flow;
 mod found;
@@ -31,8 +33,10 @@ mod token;
 mod transport;
 mod version;
 
+pub use bulk::{BulkJob, BulkPage, BulkState};
 pub use client::Client;
 pub use column::Column;
+pub use composite::{Answers, MAX_QUERIES, Rows};
 pub use config::{Config, Environment, FlowName};
 pub use error::{Error, LoginRefusal, Refusal, Retry};
 pub use found::Found;
