@@ -157,6 +157,11 @@ pub enum What {
         leg: LegId,
         cause: Cause,
     },
+    /// The leg is over, and nobody saw when: it was there at `seen`.
+    Lost {
+        leg: LegId,
+        seen: Timestamp,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

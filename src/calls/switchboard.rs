@@ -136,6 +136,7 @@ impl Switchboard {
             }
             What::HangupAsked { leg, cancelled } => self.hangup_asked(&leg, cancelled),
             What::Gone { leg, cause } => self.gone(&leg, cause, at, None),
+            What::Lost { leg, seen } => self.gone(&leg, Cause::Normal, seen, Some((seen, at))),
         }
     }
 

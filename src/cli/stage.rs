@@ -95,10 +95,13 @@ fn log_in_to(salesforce: &Salesforce, config: &mut bridge::Config) {
     org.client_secret = Secret::new(login.client_secret);
 }
 
-/// The first feed of the settings keeps its name and its trunks; the others are left out.
+/// The first feed of this kind keeps its name and its trunks; the others are left out.
 fn listen_to(asterisk: &Asterisk, config: &mut bridge::Config) {
     let pretend = pbx::Options::default();
-    let own = config.feeds.drain(..).next().map(|feeds::Config::AsteriskAri(own)| own);
+    let own = config.feeds.drain(..).find_map(|feed| match feed {
+        feeds::Config::AsteriskAri(own) => Some(own),
+        feeds::Config::Hep(_) => None,
+    });
     let (name, trunks) = match own {
         Some(own) => (own.name, own.trunks),
         None => ("pbx".to_owned(), vec!["PJSIP/trunk".to_owned()]),

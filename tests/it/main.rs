@@ -4,6 +4,7 @@ mod calls;
 mod daemon;
 mod faults;
 mod gap;
+mod hep;
 mod kill;
 mod recordings;
 mod restart;

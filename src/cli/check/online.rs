@@ -38,9 +38,12 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let mut report = Report::default();
     for feed in &settings.feeds {
         let outcome = match feed {
-            feeds::Config::AsteriskAri(config) => feeds::asterisk::try_once(config).await,
+            feeds::Config::AsteriskAri(config) => {
+                feeds::asterisk::try_once(config).await.map_err(|error| error.to_string())
+            }
+            feeds::Config::Hep(config) => feeds::hep::try_once(config).await,
         };
-        report.tell(&format!("feed {}", feed.name()), outcome.map_err(|error| error.to_string()))?;
+        report.tell(&format!("feed {}", feed.name()), outcome)?;
     }
     salesforce(settings, &mut report).await?;
     match report.failed {
