@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ctibridge::bridge::{self, Bridge};
 use ctibridge::sim::{Options, Salesforce};
@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::sse::Screen;
-use super::world::{self, LOOPBACK, screens, seed_with, wait};
+use super::world::{self, LOOPBACK, SOON, http, screens, seed_with};
 
 /// The phone system that was mirrored.
 pub struct Site {
@@ -65,10 +65,18 @@ impl Mirror {
         let bridge = Bridge::start(config).await.unwrap();
         let agents: Vec<&str> = site.agents.iter().map(|(extension, _)| *extension).collect();
         let mirror = Self { screens: screens(&bridge, &agents), salesforce, bridge, port, _dir: dir };
-        // Both kinds of sockets are open by then.
-        wait("the feed", || UdpSocket::bind((LOOPBACK.ip(), port)).is_err()).await;
-        wait("the feed", || TcpListener::bind((LOOPBACK.ip(), port)).is_err()).await;
+        mirror.ready().await;
         mirror
+    }
+
+    /// Waits until the feed listens and Salesforce is known.
+    async fn ready(&self) {
+        let url = format!("http://{}/readyz", self.bridge.address());
+        let until = Instant::now() + SOON;
+        while !http().get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            assert!(Instant::now() < until, "the bridge does not become ready");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub async fn play_tcp(&self, packets: &[Vec<u8>]) {
@@ -118,6 +126,8 @@ listen = "127.0.0.1:0"
 endpoint = "{url}"
 client_id = "{id}"
 client_secret = "{secret}"
+[directory]
+deadline = "10s"
 [log]
 batch_window = "50ms"
 [[feed]]

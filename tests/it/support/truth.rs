@@ -181,10 +181,13 @@ fn talk_of(text: &str) -> f64 {
     if let Ok(seconds) = text.parse() {
         return seconds;
     }
-    let number = |text: &str| -> f64 { text.split_whitespace().next().unwrap().parse().unwrap() };
+    let number = |text: &str| -> f64 {
+        let digits = text.trim_start().split(|c: char| !c.is_ascii_digit() && c != '.').next().unwrap();
+        digits.parse().unwrap()
+    };
     match text.split_once("first leg up ") {
         // Both parts: with the first agent, hold included, and with the second.
-        Some((_, rest)) => number(rest.trim_end_matches(')')) + number(rest.rsplit(", ").next().unwrap().rsplit("; ").next().unwrap()),
+        Some((_, rest)) => number(rest) + number(rest.rsplit([',', ';']).next().unwrap()),
         None => 0.0,
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::people::People;
 use super::sse::Screen;
 use super::truth::Row;
-use super::world::{Record, wait};
+use super::world::{Record, comes};
 
 /// What came of some calls.
 pub struct Scene<'a> {
@@ -102,7 +102,7 @@ async fn pop_faults(row: &Row, task: &Record, scene: &Scene<'_>, who: Option<&st
         let told = |kind: &str| screen.of(kind, call);
         if rung {
             // The stream is read by a browser of its own, a little later.
-            wait("a pop", || !told("pop").is_empty()).await;
+            comes(|| !told("pop").is_empty()).await;
         }
         let pops = told("pop");
         if pops.len() != usize::from(rung) {

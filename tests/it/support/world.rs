@@ -17,7 +17,7 @@ use super::sse::Screen;
 /// A free port of this machine.
 pub const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 /// What nothing on loopback takes unless something is wrong, on a busy machine.
-pub const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(5);
 
 /// A row of the pretend org.
 pub type Record = Map<String, Value>;
@@ -69,12 +69,17 @@ pub async fn settled(bridge: &Bridge) {
 }
 
 /// Waits for something that must come.
-pub async fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+pub async fn wait(what: &str, holds: impl FnMut() -> bool) {
+    assert!(comes(holds).await, "waited too long for {what}");
+}
+
+/// Waits for something that should come. Whether it did.
+pub async fn comes(mut holds: impl FnMut() -> bool) -> bool {
     let until = Instant::now() + SOON;
-    while !holds() {
-        assert!(Instant::now() < until, "waited too long for {what}");
+    while !holds() && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    holds()
 }
 
 /// The settings file of a bridge between these two.
