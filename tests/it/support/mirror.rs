@@ -23,6 +23,8 @@ pub struct Site {
     pub trunks: &'static [&'static str],
     pub agents: &'static [(&'static str, &'static str)],
     pub auth_key: &'static str,
+    /// Those of the first agent.
+    pub devices: &'static [&'static str],
 }
 
 pub const ASTERISK: Site = Site {
@@ -31,6 +33,7 @@ pub const ASTERISK: Site = Site {
     trunks: &["127.0.0.2", "127.0.0.3", "127.0.1.2", "127.0.1.3"],
     agents: &[("101", "Anna"), ("102", "Ben"), ("103", "Cleo")],
     auth_key: "",
+    devices: &["101", "101-web"],
 };
 
 pub const KAMAILIO: Site = Site {
@@ -39,6 +42,7 @@ pub const KAMAILIO: Site = Site {
     trunks: &["127.0.0.1:15090"],
     agents: &[("201", "Anna"), ("202", "Ben"), ("203", "Cleo"), ("204", "Dan"), ("205", "Eve")],
     auth_key: "rig-hep-key",
+    devices: &[],
 };
 
 pub struct Mirror {
@@ -64,7 +68,11 @@ impl Mirror {
         change(&mut config);
         let bridge = Bridge::start(config).await.unwrap();
         let agents: Vec<&str> = site.agents.iter().map(|(extension, _)| *extension).collect();
-        let mirror = Self { screens: screens(&bridge, &agents), salesforce, bridge, port, _dir: dir };
+        let mut opened = Vec::new();
+        for (extension, screen) in screens(&bridge, &agents) {
+            opened.push((extension, screen.opened().await));
+        }
+        let mirror = Self { screens: opened, salesforce, bridge, port, _dir: dir };
         mirror.ready().await;
         mirror
     }
@@ -112,7 +120,15 @@ fn free_port() -> u16 {
 
 fn settings(site: &Site, salesforce: &Salesforce, port: u16, state_dir: &Path) -> String {
     let login = salesforce.credentials();
-    let agents: String = site.agents.iter().map(|(extension, name)| format!("[[agent]]\nextension = \"{extension}\"\nname = \"{name}\"\n")).collect();
+    let devices = |nth: usize| if nth == 0 { site.devices } else { &[] };
+    let agents: String = site
+        .agents
+        .iter()
+        .enumerate()
+        .map(|(nth, (extension, name))| {
+            format!("[[agent]]\nextension = \"{extension}\"\nname = \"{name}\"\ndevices = {:?}\n", devices(nth))
+        })
+        .collect();
     format!(
         r#"
 [bridge]

@@ -26,6 +26,8 @@ pub struct Row {
     pub owner: Option<String>,
     pub end_estimated: bool,
     pub logged: bool,
+    /// The Call-ID at the carrier, where it is noted.
+    pub call_id: Option<String>,
 }
 
 /// How the recorded site writes numbers.
@@ -82,6 +84,7 @@ fn read(number: usize, row: &Value) -> Row {
         owner: owner(row),
         end_estimated: row["end_estimated"] == true,
         logged: row["log_to_crm"] == true,
+        call_id: row["sip_call_ids"]["trunk"].as_str().map(str::to_owned),
     }
 }
 
@@ -173,6 +176,7 @@ fn line_of(number: usize, fields: &[&str]) -> Row {
         owner,
         end_estimated: false,
         logged: direction != "internal",
+        call_id: fields.get(8).map(|id| (*id).to_owned()),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Whether Tasks and pops are those that the truth asks for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use ctibridge::calls::record::CallKey;
 use ctibridge::sim::Salesforce;
 use serde_json::Value;
 
@@ -34,19 +35,25 @@ pub async fn compare(scene: &Scene<'_>, rows: &[Row], people: &People) -> Vec<St
     let mut faults = Vec::new();
     // Rows of one party are told apart by their starts, which the Tasks' keys carry in their order.
     tasks.sort_by_key(|task| task["CallObject"].as_str().unwrap().to_owned());
+    let keys: BTreeSet<String> = rows.iter().filter_map(key_of).collect();
     let mut ordered: Vec<&Row> = rows.iter().filter(|row| row.logged).collect();
     ordered.sort_by(|a, b| a.start.total_cmp(&b.start));
     for row in ordered {
         let who = row.party.as_ref().map(|number| people.names[number].clone());
         let fits = |task: &Record| {
+            let key = task["CallObject"].as_str().unwrap();
             let linked = task.get("WhoId").and_then(Value::as_str).map(|id| contacts[id].clone());
-            linked == who && task["CallType"].as_str().unwrap().to_lowercase() == row.direction
+            let anothers = keys.contains(key) && key_of(row).as_deref() != Some(key);
+            !anothers && linked == who && task["CallType"].as_str().unwrap().to_lowercase() == row.direction
         };
         let best = tasks
             .iter()
             .enumerate()
             .filter(|(_, task)| fits(task))
-            .min_by_key(|(index, task)| (!row_faults(row, task, &users).is_empty(), *index));
+            .min_by_key(|(index, task)| {
+                let own = task["CallObject"].as_str().map(str::to_owned) == key_of(row);
+                (!own, !row_faults(row, task, &users).is_empty(), *index)
+            });
         let Some((index, _)) = best else {
             faults.push(format!("row {}: no Task for {} {who:?}", row.number, row.direction));
             continue;
@@ -60,6 +67,11 @@ pub async fn compare(scene: &Scene<'_>, rows: &[Row], people: &People) -> Vec<St
         faults.push(format!("a Task too many: {} {}", task["CallObject"], task["Subject"]));
     }
     faults
+}
+
+/// The key of a call that is known by its Call-ID.
+fn key_of(row: &Row) -> Option<String> {
+    row.call_id.as_ref().map(|id| CallKey::new("hq", "pbx1", id).as_str().to_owned())
 }
 
 fn row_faults(row: &Row, task: &Record, users: &BTreeMap<String, String>) -> Vec<String> {

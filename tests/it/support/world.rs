@@ -17,7 +17,7 @@ use super::sse::Screen;
 /// A free port of this machine.
 pub const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 /// What nothing on loopback takes unless something is wrong, on a busy machine.
-pub const SOON: Duration = Duration::from_secs(5);
+pub const SOON: Duration = Duration::from_secs(20);
 
 /// A row of the pretend org.
 pub type Record = Map<String, Value>;

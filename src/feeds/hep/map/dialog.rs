@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::leg::Handle;
+use jiff::Timestamp;
+
+use super::leg::{Handle, Leg};
+use super::number::same;
 use super::{Map, Seen, party};
 use crate::calls::event::What;
 use crate::feeds::sip::StartLine;
@@ -52,6 +55,23 @@ impl Map {
         if let Some(shown) = party::identity(seen.message) {
             leg.shown = shown.uri.who().into_owned();
         }
+        self.adopt_called(handle, seen.at);
         self.connect_as_told(handle, seen.at);
+    }
+
+    /// Who waits is told of somebody who is called on nobody's behalf: it is on behalf of the one who waits.
+    fn adopt_called(&mut self, handle: Handle, at: Timestamp) {
+        let Some(leg) = self.legs.get(handle).filter(|leg| leg.is_answered() && !leg.shown.is_empty()) else { return };
+        if self.hears_anybody(handle) {
+            return;
+        }
+        let orphan = |other: &Leg| {
+            !other.called_in() && !other.is_answered() && other.dialer.is_none() && same(&other.own, &leg.shown)
+        };
+        let mut candidates = self.legs.with_number(&leg.shown).iter().copied();
+        let called = candidates.find(|other| *other != handle && self.legs.get(*other).is_some_and(orphan));
+        if let Some(called) = called {
+            self.called_for(called, handle, at);
+        }
     }
 }

@@ -6,8 +6,8 @@
 //! 3. what is made for it: the sender's correlation id (HEP chunk 0x11) of another leg or its Call-ID, the same Session-ID (RFC 7989),
 //!    an extension header (`X-…`) whose value is the Call-ID of another leg;
 //! 4. number and time: a leg whose far end presents the number that the called one is shown, or that dialled what is called now.
-//!    Both is best; then who waits for somebody before who talks already; then who came last. Who talks already is taken only if it
-//!    is a phone, which then asks back, or if it has the number that is shown.
+//!    Both is best, then the number shown; of several, who waits for somebody before who talks already, then who came last. Who
+//!    talks already is taken only if it has the number that is shown; a phone then asks back.
 //!
 //! A leg that dialled the number called must have done so within [`DIALED_AGO`].
 
@@ -76,8 +76,8 @@ impl Map {
         let waits = !self.hears_anybody(handle);
         let fit = match (presents, dialed) {
             (true, true) => 3,
-            (false, true) if waits => 2,
-            (true, false) => 1,
+            (true, false) => 2,
+            (false, true) if waits => 1,
             (false, true | false) => return None,
         };
         Some((fit, waits))

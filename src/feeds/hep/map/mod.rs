@@ -330,7 +330,16 @@ impl Map {
     }
 
     fn refused(&mut self, handle: Handle, code: u16, at: Timestamp) {
+        self.gave_up(handle, at);
         self.end(handle, party::cause(code), at);
+    }
+
+    /// Tells that a far end had cancelled, now that no answer has won over that.
+    fn gave_up(&mut self, handle: Handle, at: Timestamp) {
+        let gave_up = self.legs.get(handle).filter(|leg| leg.called_in() && leg.cancelled && !leg.is_answered());
+        if let Some(leg) = gave_up.map(|leg| leg.line.clone()) {
+            self.tell(at, What::HangupAsked { leg, cancelled: true });
+        }
     }
 
     fn dial(&mut self, handle: Handle, to: LegId, state: DialState, at: Timestamp) {
@@ -348,15 +357,12 @@ impl Map {
         };
         let Some(leg) = self.legs.get_mut(handle) else { return };
         leg.heard = seen.now;
-        if leg.is_answered() || std::mem::replace(&mut leg.cancelled, true) {
+        // Of a leg that calls in, the answer may still win (RFC 3261 9.1).
+        if leg.is_answered() || std::mem::replace(&mut leg.cancelled, true) || leg.called_in() {
             return;
         }
-        let (line, called_in) = (leg.line.clone(), leg.called_in());
-        if called_in {
-            self.tell(seen.at, What::HangupAsked { leg: line, cancelled: true });
-        } else {
-            self.dial(handle, line, DialState::Over, seen.at);
-        }
+        let line = leg.line.clone();
+        self.dial(handle, line, DialState::Over, seen.at);
     }
 
     fn bye(&mut self, seen: Seen<'_, '_>) {
@@ -389,7 +395,11 @@ impl Map {
 
     /// A leg of which nothing has been heard for too long.
     fn lost(&mut self, handle: Handle, at: Timestamp) {
-        let seen = self.legs.get(handle).map_or(at, |leg| leg.seen);
+        let (seen, cancelled) = self.legs.get(handle).map_or((at, false), |leg| (leg.seen, leg.cancelled));
+        if cancelled {
+            self.gave_up(handle, seen);
+            return self.end(handle, Cause::Normal, seen);
+        }
         if let Some((line, goes_on)) = self.take_out(handle, at)
             && !goes_on
         {

@@ -162,7 +162,7 @@ impl Map {
     }
 
     /// A phone that rings for one leg rings for another from now on.
-    fn called_for(&mut self, handle: Handle, dialer: Handle, at: Timestamp) {
+    pub(super) fn called_for(&mut self, handle: Handle, dialer: Handle, at: Timestamp) {
         let Some(leg) = self.legs.get_mut(handle) else { return };
         let before = leg.dialer.replace(dialer);
         leg.consults = false;
