@@ -10,7 +10,9 @@ use crate::feeds::status::StatusHandle;
 pub enum Complaint {
     #[error("packets come from an address that may not send; name it in `allow`, or set `auth_key`")]
     Stranger,
-    #[error("packets come with no key or a wrong one; compare `auth_key` with the sender's (Kamailio: siptrace's auth_key, Asterisk: capture_password)")]
+    #[error(
+        "packets come with no key or a wrong one; compare `auth_key` with the sender's (Kamailio: siptrace's auth_key, Asterisk: capture_password)"
+    )]
     WrongKey,
     #[error("more connections than are taken")]
     TooManyConnections,

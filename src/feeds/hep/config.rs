@@ -77,24 +77,28 @@ impl Config {
         if self.listen.is_empty() {
             return Err(bad("listen", "is empty".to_owned(), LISTEN));
         }
-        let read = |text: &String| Listen::parse(text).ok_or_else(|| bad("listen", format!("{text:?} is no address"), LISTEN));
+        let read =
+            |text: &String| Listen::parse(text).ok_or_else(|| bad("listen", format!("{text:?} is no address"), LISTEN));
         self.listen.iter().map(read).collect()
     }
 
     pub fn allowed(&self) -> Result<Vec<Network>, BadSetting> {
-        let read = |text: &String| Network::parse(text).ok_or_else(|| bad("allow", format!("{text:?} is no address"), ALLOW));
+        let read =
+            |text: &String| Network::parse(text).ok_or_else(|| bad("allow", format!("{text:?} is no address"), ALLOW));
         self.allow.iter().map(read).collect()
     }
 
     pub fn trunks(&self) -> Result<Vec<Trunk>, BadSetting> {
         let read = |text: &String| {
-            Trunk::parse(text).map_err(|_| bad("trunks", format!("{text:?} is neither an address nor a domain"), TRUNKS))
+            Trunk::parse(text)
+                .map_err(|_| bad("trunks", format!("{text:?} is neither an address nor a domain"), TRUNKS))
         };
         self.trunks.iter().map(read).collect()
     }
 }
 
-const LISTEN: &str = "addresses with ports such as \"udp://127.0.0.1:9060\", \"tcp://0.0.0.0:9060\" or \"tls://[::]:9061\"";
+const LISTEN: &str =
+    "addresses with ports such as \"udp://127.0.0.1:9060\", \"tcp://0.0.0.0:9060\" or \"tls://[::]:9061\"";
 const ALLOW: &str = "addresses such as 10.0.0.7, 10.0.0.0/8 or fd00::/8";
 const TRUNKS: &str = "such as 192.0.2.1, 192.0.2.1:5060, [2001:db8::1]:5060 or carrier.example";
 
@@ -110,7 +114,9 @@ mod tests {
     fn where_to_listen_is_a_transport_an_address_and_a_port() {
         let listen = Listen::parse("tls://[::1]:9061").unwrap();
         assert_eq!((listen.transport, listen.address.port()), (Transport::Tls, 9061));
-        for text in ["127.0.0.1:9060", "udp://127.0.0.1", "udp:127.0.0.1:9060", "http://127.0.0.1:1", "udp://pbx:9060", ""] {
+        for text in
+            ["127.0.0.1:9060", "udp://127.0.0.1", "udp:127.0.0.1:9060", "http://127.0.0.1:1", "udp://pbx:9060", ""]
+        {
             assert_eq!(Listen::parse(text), None, "{text}");
         }
     }

@@ -65,7 +65,8 @@ impl<'a> Follower<'a> {
         let tls = tls::identity(config).map_err(|error| error.to_string())?;
         let (store, packets) = Store::new(status.clone());
         let stop = CancellationToken::new();
-        let receiver = Receiver { store, access: access.clone(), complaints: complaints.clone(), tls, stop: stop.clone() };
+        let receiver =
+            Receiver { store, access: access.clone(), complaints: complaints.clone(), tls, stop: stop.clone() };
         let stop = stop.drop_guard();
         let mut sockets = JoinSet::new();
         for on in config.listens().map_err(told)? {

@@ -175,6 +175,9 @@ fn udp(on: Listen) -> io::Result<UdpSocket> {
 fn is_passing(kind: io::ErrorKind) -> bool {
     matches!(
         kind,
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionRefused
+        io::ErrorKind::WouldBlock
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::ConnectionRefused
     )
 }

@@ -46,14 +46,10 @@ pub async fn compare(scene: &Scene<'_>, rows: &[Row], people: &People) -> Vec<St
             let anothers = keys.contains(key) && key_of(row).as_deref() != Some(key);
             !anothers && linked == who && task["CallType"].as_str().unwrap().to_lowercase() == row.direction
         };
-        let best = tasks
-            .iter()
-            .enumerate()
-            .filter(|(_, task)| fits(task))
-            .min_by_key(|(index, task)| {
-                let own = task["CallObject"].as_str().map(str::to_owned) == key_of(row);
-                (!own, !row_faults(row, task, &users).is_empty(), *index)
-            });
+        let best = tasks.iter().enumerate().filter(|(_, task)| fits(task)).min_by_key(|(index, task)| {
+            let own = task["CallObject"].as_str().map(str::to_owned) == key_of(row);
+            (!own, !row_faults(row, task, &users).is_empty(), *index)
+        });
         let Some((index, _)) = best else {
             faults.push(format!("row {}: no Task for {} {who:?}", row.number, row.direction));
             continue;

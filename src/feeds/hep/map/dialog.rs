@@ -34,7 +34,8 @@ impl Map {
             let Some(leg) = self.legs.get_mut(handle) else { continue };
             leg.heard = seen.now;
             leg.seen = leg.seen.max(seen.at);
-            if !leg.far_end_has(it.from.tag()) || leg.offer.is_none_or(|(cseq, _)| cseq != it.cseq.number) || code < 200 {
+            if !leg.far_end_has(it.from.tag()) || leg.offer.is_none_or(|(cseq, _)| cseq != it.cseq.number) || code < 200
+            {
                 continue;
             }
             let Some((_, held)) = leg.offer.take().filter(|_| code < 300) else { continue };

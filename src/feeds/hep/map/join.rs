@@ -2,12 +2,11 @@
 //!
 //! The rule, in this order; the first that finds a leg counts:
 //! 1. the same Call-ID;
-//! 2. a transfer whose target is called: on behalf of who was transferred;
-//! 3. what is made for it: the sender's correlation id (HEP chunk 0x11) of another leg or its Call-ID, the same Session-ID (RFC 7989),
+//! 2. what is made for it: the sender's correlation id (HEP chunk 0x11) of another leg or its Call-ID, the same Session-ID (RFC 7989),
 //!    an extension header (`X-…`) whose value is the Call-ID of another leg;
-//! 4. number and time: a leg whose far end presents the number that the called one is shown, or that dialled what is called now.
-//!    Both is best, then the number shown; of several, who waits for somebody before who talks already, then who came last. Who
-//!    talks already is taken only if it has the number that is shown; a phone then asks back.
+//! 3. number and time: a leg whose far end presents the number that the called one is shown, or that dialled what is called now, or
+//!    was transferred to it. Both is best, then the number shown; of several, who waits for somebody before who talks already, then
+//!    who came last. Who talks already is taken only if it has the number that is shown; a phone then asks back.
 //!
 //! A leg that dialled the number called must have done so within [`DIALED_AGO`].
 
@@ -30,7 +29,6 @@ impl Map {
             .legs
             .find(it.call_id, same_call)
             .or_else(|| self.legs.find(it.call_id, Leg::called_in))
-            .or_else(|| self.transferred_to(number))
             .or_else(|| self.linked(seen));
         match of_call {
             Some(handle) => Some((handle, false)),
@@ -57,7 +55,8 @@ impl Map {
     }
 
     fn by_number(&self, seen: &Seen<'_, '_>, number: &str, shown: &str) -> Option<(Handle, bool)> {
-        let candidates = self.legs.with_number(shown).iter().chain(self.legs.with_number(number)).copied();
+        let numbers = self.legs.with_number(shown).iter().chain(self.legs.with_number(number)).copied();
+        let candidates = numbers.chain(self.transferred_to(number));
         let best = candidates.filter_map(|handle| Some((self.rank(handle, seen, number, shown)?, handle))).max()?;
         let talks = self.hears_anybody(best.1);
         let is_phone = self.legs.get(best.1).is_some_and(Leg::is_phone);
@@ -73,6 +72,7 @@ impl Map {
         let presents = same(&leg.own, shown);
         let recent = seen.at.duration_since(leg.seen) <= DIALED_AGO;
         let dialed = leg.called_in() && recent && same(&leg.dialed, number);
+        let dialed = dialed || self.transferred_to(number).any(|transferee| transferee == handle);
         let waits = !self.hears_anybody(handle);
         let fit = match (presents, dialed) {
             (true, true) => 3,
@@ -91,5 +91,9 @@ pub(super) fn correlated(id: &str) -> String {
 
 /// The values of headers that somebody has made up.
 fn extension_values<'m>(message: &'m Message<'_>) -> Vec<&'m str> {
-    message.extensions().filter(|(name, _)| name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("X-"))).map(|(_, value)| value).collect()
+    message
+        .extensions()
+        .filter(|(name, _)| name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("X-")))
+        .map(|(_, value)| value)
+        .collect()
 }

@@ -22,8 +22,8 @@ use jiff::Timestamp;
 
 use self::early::{Early, Ended};
 use self::leg::{Handle, Leg, Legs, State};
-pub use self::places::{NotATrunk, Trunk};
 use self::places::{FarEnd, Places};
+pub use self::places::{NotATrunk, Trunk};
 use self::transfer::Refer;
 use self::wiring::Bridges;
 use super::packet::Packet;
@@ -166,11 +166,8 @@ impl Map {
             return;
         }
         let begun = self.legs.find(it.call_id, |leg| leg.called_in() && same_tag(leg)).is_some();
-        let far = if begun {
-            FarEnd::Destination
-        } else {
-            self.places.far_end(seen.source, seen.destination, seen.message)
-        };
+        let far =
+            if begun { FarEnd::Destination } else { self.places.far_end(seen.source, seen.destination, seen.message) };
         match far {
             FarEnd::Source => self.calls_in(seen),
             FarEnd::Destination => self.is_called(seen),
@@ -202,18 +199,25 @@ impl Map {
         };
         let goes_on = self.goes_on(&seen);
         let line = goes_on.as_ref().map_or_else(|| self.new_line(it.call_id, it.from.tag()), |(line, _)| line.clone());
-        let leg = Leg { dialed: party::dialed(seen.message), own, ..new_leg(&seen, line.clone(), side, Origin::CallsIn, seen.source) };
+        let leg = Leg {
+            dialed: party::dialed(seen.message),
+            own,
+            ..new_leg(&seen, line.clone(), side, Origin::CallsIn, seen.source)
+        };
         if goes_on.is_none() {
             let withheld = caller.presentation == Presentation::Withheld;
-            self.tell(seen.at, What::Appeared(crate::calls::event::Leg {
-                id: line,
-                side: leg.side.clone(),
-                origin: Origin::CallsIn,
-                number: if withheld { "anonymous".to_owned() } else { caller.number },
-                name: if withheld { String::new() } else { caller.name },
-                dialed: leg.dialed.clone(),
-                presentation: caller.presentation,
-            }));
+            self.tell(
+                seen.at,
+                What::Appeared(crate::calls::event::Leg {
+                    id: line,
+                    side: leg.side.clone(),
+                    origin: Origin::CallsIn,
+                    number: if withheld { "anonymous".to_owned() } else { caller.number },
+                    name: if withheld { String::new() } else { caller.name },
+                    dialed: leg.dialed.clone(),
+                    presentation: caller.presentation,
+                }),
+            );
         }
         let handle = self.legs.add(leg);
         self.mark(handle, &seen);
@@ -242,15 +246,18 @@ impl Map {
             ..new_leg(&seen, line.clone(), side, Origin::IsCalled, seen.destination)
         };
         let leads_out = leg.side == crate::calls::event::Side::Outside;
-        self.tell(seen.at, What::Appeared(crate::calls::event::Leg {
-            id: line.clone(),
-            side: leg.side.clone(),
-            origin: Origin::IsCalled,
-            number: String::new(),
-            name: String::new(),
-            dialed: String::new(),
-            presentation: Presentation::Allowed,
-        }));
+        self.tell(
+            seen.at,
+            What::Appeared(crate::calls::event::Leg {
+                id: line.clone(),
+                side: leg.side.clone(),
+                origin: Origin::IsCalled,
+                number: String::new(),
+                name: String::new(),
+                dialed: String::new(),
+                presentation: Presentation::Allowed,
+            }),
+        );
         let handle = self.legs.add(leg);
         self.mark(handle, &seen);
         let from = dialer.and_then(|(dialer, _)| {
@@ -285,7 +292,9 @@ impl Map {
     fn answer(&mut self, seen: Seen<'_, '_>, code: u16) {
         let it = seen.it;
         let Some(handle) = self.legs.find(it.call_id, |leg| leg.branch == it.branch && !it.branch.is_empty()) else {
-            if it.to.tag().is_empty() || self.legs.find(it.call_id, |leg| leg.has_tags(it.from.tag(), it.to.tag())).is_none() {
+            if it.to.tag().is_empty()
+                || self.legs.find(it.call_id, |leg| leg.has_tags(it.from.tag(), it.to.tag())).is_none()
+            {
                 self.keep_early(&seen);
             }
             return self.offer_answered(seen, code);
@@ -435,7 +444,16 @@ impl Map {
         let Ok(message) = Message::read(&packet.octets) else { return };
         let Ok(it) = message.essentials() else { return };
         let (source, destination) = (packet.source, packet.destination);
-        let seen = Seen { at: packet.at, now, source, destination, correlation: "", octets: &packet.octets, message: &message, it: &it };
+        let seen = Seen {
+            at: packet.at,
+            now,
+            source,
+            destination,
+            correlation: "",
+            octets: &packet.octets,
+            message: &message,
+            it: &it,
+        };
         self.message(seen);
     }
 

@@ -40,7 +40,8 @@ fn wants_privacy(invite: &Message<'_>) -> bool {
         .flat_map(|line| line.split([';', ',']))
         .any(|word| ["id", "user", "header"].iter().any(|it| word.trim().eq_ignore_ascii_case(it)));
     let party = invite.values(Name::RemotePartyId).filter_map(NameAddr::read);
-    asked || party.into_iter().any(|party| party.params.get("privacy").is_some_and(|it| !it.eq_ignore_ascii_case("off")))
+    asked
+        || party.into_iter().any(|party| party.params.get("privacy").is_some_and(|it| !it.eq_ignore_ascii_case("off")))
 }
 
 fn is_anonymous(from: &NameAddr<'_>) -> bool {

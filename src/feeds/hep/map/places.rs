@@ -24,7 +24,9 @@ pub enum Trunk {
 
 /// A text that is neither an address nor a domain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is neither an address nor a domain; expected one such as 192.0.2.1, 192.0.2.1:5060, [2001:db8::1]:5060 or carrier.example")]
+#[error(
+    "`{0}` is neither an address nor a domain; expected one such as 192.0.2.1, 192.0.2.1:5060, [2001:db8::1]:5060 or carrier.example"
+)]
 pub struct NotATrunk(String);
 
 impl Trunk {
@@ -40,7 +42,11 @@ impl Trunk {
             !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         };
         let is_name = text.split('.').all(is_label) && text.bytes().any(|byte| byte.is_ascii_alphabetic());
-        if is_name && text.len() <= 253 { Ok(Self::Domain(text.to_ascii_lowercase())) } else { Err(NotATrunk(text.into())) }
+        if is_name && text.len() <= 253 {
+            Ok(Self::Domain(text.to_ascii_lowercase()))
+        } else {
+            Err(NotATrunk(text.into()))
+        }
     }
 }
 
@@ -127,7 +133,9 @@ impl Places {
             || {
                 let requested = uri.map(|uri| uri.who().into_owned()).unwrap_or_default();
                 let addressed = to.uri.who();
-                if requested.is_empty() || (!self.devices.contains_key(&requested) && self.devices.contains_key(&*addressed)) {
+                if requested.is_empty()
+                    || (!self.devices.contains_key(&requested) && self.devices.contains_key(&*addressed))
+                {
                     addressed.into_owned()
                 } else {
                     requested
@@ -140,7 +148,8 @@ impl Places {
 
     /// The registrar says which contacts a user has (RFC 3261 10.3): the answer that a phone gets.
     pub fn registered_now(&mut self, answer: &Message<'_>, phone: SocketAddr, registrar: SocketAddr, now: Instant) {
-        let Some(user) = answer.address(Name::To).map(|to| to.uri.who().into_owned()).filter(|user| !user.is_empty()) else {
+        let Some(user) = answer.address(Name::To).map(|to| to.uri.who().into_owned()).filter(|user| !user.is_empty())
+        else {
             return;
         };
         // The phone system itself, which is registered with a carrier.

@@ -43,7 +43,9 @@ impl Map {
     pub(super) fn refer(&mut self, seen: Seen<'_, '_>) {
         let it = seen.it;
         let Some(target) = seen.message.header(Name::ReferTo).and_then(NameAddr::read) else { return };
-        let by = self.legs.find(it.call_id, |leg| leg.has_tags(it.from.tag(), it.to.tag()) && leg.far_end_has(it.from.tag()));
+        let by = self
+            .legs
+            .find(it.call_id, |leg| leg.has_tags(it.from.tag(), it.to.tag()) && leg.far_end_has(it.from.tag()));
         let Some(leg) = by.and_then(|by| self.legs.get_mut(by)) else { return };
         leg.heard = seen.now;
         if leg.transfer.as_ref().is_some_and(|transfer| transfer.cseq >= it.cseq.number) {
@@ -99,7 +101,9 @@ impl Map {
     pub(super) fn refer_went(&mut self, seen: Seen<'_, '_>) {
         let it = seen.it;
         let status = seen.message.body.strip_prefix(b"SIP/2.0 ").and_then(|rest| rest.get(..3));
-        let Some(code) = status.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u16>().ok()) else { return };
+        let Some(code) = status.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u16>().ok()) else {
+            return;
+        };
         let by = self.legs.find(it.call_id, |leg| {
             leg.transfer.is_some() && leg.has_tags(it.from.tag(), it.to.tag()) && !leg.far_end_has(it.from.tag())
         });
@@ -186,12 +190,10 @@ impl Map {
         self.legs.get(handle).map(|leg| leg.line.clone())
     }
 
-    /// On whose behalf the phone system calls the target of a transfer.
-    pub(super) fn transferred_to(&self, number: &str) -> Option<Handle> {
-        let fits = |refer: &&Refer| {
-            !refer.by_far_end && refer.replaces.is_none() && same(&refer.target, number) && self.legs.get(refer.transferee).is_some()
-        };
-        self.refers.iter().rev().find(fits).map(|refer| refer.transferee)
+    /// Who was transferred to this number by the phone system.
+    pub(super) fn transferred_to(&self, number: &str) -> impl Iterator<Item = Handle> {
+        let fits = |refer: &&Refer| !refer.by_far_end && refer.replaces.is_none() && same(&refer.target, number);
+        self.refers.iter().filter(fits).map(|refer| refer.transferee)
     }
 
     /// The line that goes on in this INVITE: its sender was transferred, and calls the target.
@@ -200,7 +202,8 @@ impl Map {
         let replaces = seen.message.header(Name::Replaces).and_then(party::replaced);
         let fits = |refer: &Refer| {
             let from_there = self.legs.get(refer.transferee).is_some_and(|leg| leg.far == seen.source);
-            let there = if refer.replaces.is_some() { refer.replaces == replaces } else { same(&refer.target, &target) };
+            let there =
+                if refer.replaces.is_some() { refer.replaces == replaces } else { same(&refer.target, &target) };
             refer.by_far_end && from_there && there
         };
         let at = self.refers.iter().position(fits)?;
@@ -210,7 +213,9 @@ impl Map {
 
     pub(super) fn transferred_by_far_end(&mut self, _new: Handle, taken: &TakenOver, at: Timestamp) {
         let TakenOver(refer) = taken;
-        let Some(second) = refer.replaces.as_ref().and_then(|call_id| self.consultation(refer.by, call_id)) else { return };
+        let Some(second) = refer.replaces.as_ref().and_then(|call_id| self.consultation(refer.by, call_id)) else {
+            return;
+        };
         let (Some(first_line), Some(second_line)) = (self.line(refer.by), self.line(second)) else { return };
         let target = self.heard_by(second).first().and_then(|handle| self.line(*handle));
         self.tell(at, What::AttendedTransfer { first: first_line, second: second_line, target });

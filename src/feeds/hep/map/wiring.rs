@@ -95,7 +95,8 @@ impl Map {
             return None;
         }
         let fits = |other: &&Handle| {
-            **other != handle && self.legs.get(**other).is_some_and(|it| it.is_answered() && it.line != leg.line && agree(it))
+            **other != handle
+                && self.legs.get(**other).is_some_and(|it| it.is_answered() && it.line != leg.line && agree(it))
         };
         let candidates = self.legs.with_number(&leg.shown).iter().filter(fits);
         candidates.copied().max_by_key(|other| (!self.hears_anybody(*other), *other))
