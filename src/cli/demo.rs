@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::narrator::{self, Narrator};
-use super::stage::{LOOPBACK, Stage};
+use super::stage::{LOOPBACK, Stage, listen_to};
 use super::{Context, assemble, output};
 use crate::bridge;
 use crate::phone::NumberPlan;
@@ -35,7 +35,7 @@ pub struct Args {
 pub(super) async fn run(args: Args, _context: Context) -> anyhow::Result<()> {
     let config = config(&args)?;
     let plan = config.site.plan.clone();
-    let stage = Stage::build(config, people::demo(), false, |_| {}).await.map_err(with_advice)?;
+    let stage = Stage::build(config, people::demo(), false, listen_to).await.map_err(with_advice)?;
     let narrator = Narrator::of(&stage);
     output::print(&welcome(&stage)?)?;
     let callers = callers(&stage, &plan);

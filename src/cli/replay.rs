@@ -1,15 +1,19 @@
 //! `ctibridge replay`: a captured feed played through the bridge.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
 use super::narrator::Narrator;
-use super::stage::{LOOPBACK, Stage};
+use super::stage::{LOOPBACK, Stage, listen_to};
 use super::{Context, assemble, output};
+use crate::feeds::{self, hep};
+use crate::secret::Secret;
 use crate::settings::{DEMO, Settings};
 use crate::sim::Seed;
+use crate::sim::pbx::mirror::Packets;
 use crate::sim::pbx::recording::{Recording, Speed};
 
 /// After the last frame: until the last Task is written.
@@ -17,7 +21,7 @@ const CURTAIN: Duration = Duration::from_mins(1);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What was captured; asterisk-ari: one frame of the event websocket a line
+    /// What was captured; asterisk-ari: one frame of the event websocket a line; hep: one packet a line, in hex
     #[arg(value_name = "FEED-KIND")]
     pub kind: String,
     /// The capture
@@ -28,15 +32,34 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: Args, context: Context) -> anyhow::Result<()> {
-    if args.kind != "asterisk-ari" {
-        bail!("`{}` cannot be replayed yet; expected asterisk-ari", args.kind.escape_debug());
-    }
-    let recording = Recording::load(&args.file)?;
     let mut config = assemble::bridge_config(&settings(&context, args.live)?)?;
     config.http.listen = LOOPBACK.to_string();
-    let stage = Stage::build(config, Seed::default(), args.live, |asterisk| recording.prepare(asterisk)).await?;
-    let narrator = Narrator::of(&stage);
-    recording.play(&stage.asterisk(), Speed::AsFast).await?;
+    match args.kind.as_str() {
+        "asterisk-ari" => {
+            let recording = Recording::load(&args.file)?;
+            let stage = Stage::build(config, Seed::default(), args.live, |asterisk, config| {
+                recording.prepare(asterisk);
+                listen_to(asterisk, config);
+            });
+            let stage = stage.await?;
+            let narrator = Narrator::of(&stage);
+            recording.play(&stage.asterisk(), Speed::AsFast).await?;
+            finish(stage, narrator).await
+        }
+        "hep" => {
+            let packets = Packets::load(&args.file)?;
+            let (feed, address) = mirror(config.feeds)?;
+            config.feeds = vec![feed];
+            let stage = Stage::build(config, Seed::default(), args.live, |_, _| {}).await?;
+            let narrator = Narrator::of(&stage);
+            packets.play(address).await.context("the capture could not be played")?;
+            finish(stage, narrator).await
+        }
+        other => bail!("`{}` cannot be replayed yet; expected asterisk-ari or hep", other.escape_debug()),
+    }
+}
+
+async fn finish(stage: Stage, narrator: Narrator) -> anyhow::Result<()> {
     let ended = narrator.all_logged(CURTAIN).await;
     output::print(&narrator.summary())?;
     stage.clear().await;
@@ -49,4 +72,18 @@ fn settings(context: &Context, live: bool) -> anyhow::Result<Settings> {
         return context.settings();
     }
     Ok(Settings::from_toml(DEMO)?.0)
+}
+
+/// The first mirror of the settings, listening on a free port of this machine for the capture alone.
+fn mirror(feeds: Vec<feeds::Config>) -> anyhow::Result<(feeds::Config, SocketAddr)> {
+    let own = feeds.into_iter().find_map(|feed| match feed {
+        feeds::Config::Hep(own) => Some(own),
+        feeds::Config::AsteriskAri(_) => None,
+    });
+    let own =
+        own.context("what leads outside is not known: give --config FILE with a feed of the kind hep and its trunks")?;
+    let address = std::net::TcpListener::bind(LOOPBACK).and_then(|free| free.local_addr()).context("no free port")?;
+    let listen = vec![format!("tcp://{address}")];
+    let feed = hep::Config { listen, auth_key: Secret::default(), allow: Vec::new(), ..own };
+    Ok((feeds::Config::Hep(feed), address))
 }

@@ -25,24 +25,23 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// The bridge runs with `config`, but with a state folder of its own, on a pretend Asterisk that has been prepared,
-    /// and, unless `live`, on a pretend Salesforce.
+    /// The bridge runs with `config`, but with a state folder of its own, on what `prepare` makes its feed, and, unless
+    /// `live`, on a pretend Salesforce.
     pub async fn build(
         mut config: bridge::Config,
         seed: Seed,
         live: bool,
-        prepare: impl FnOnce(&Asterisk),
+        prepare: impl FnOnce(&Asterisk, &mut bridge::Config),
     ) -> anyhow::Result<Self> {
         let salesforce = Salesforce::start(Options { seed, ..Options::default() })
             .await
             .context("the pretend Salesforce cannot start")?;
         let asterisk =
             Asterisk::start(LOOPBACK, pbx::Options::default()).await.context("the pretend Asterisk cannot start")?;
-        prepare(&asterisk);
         if !live {
             log_in_to(&salesforce, &mut config);
         }
-        listen_to(&asterisk, &mut config);
+        prepare(&asterisk, &mut config);
         config.state_dir = std::env::temp_dir().join(format!("ctibridge-{}", std::process::id()));
         let (state_dir, agents) = (config.state_dir.clone(), extensions(&config));
         let bridge = Bridge::start(config).await.inspect_err(|_| clear(&state_dir))?;
@@ -95,10 +94,13 @@ fn log_in_to(salesforce: &Salesforce, config: &mut bridge::Config) {
     org.client_secret = Secret::new(login.client_secret);
 }
 
-/// The first feed of the settings keeps its name and its trunks; the others are left out.
-fn listen_to(asterisk: &Asterisk, config: &mut bridge::Config) {
+/// The first feed of this kind keeps its name and its trunks; the others are left out.
+pub fn listen_to(asterisk: &Asterisk, config: &mut bridge::Config) {
     let pretend = pbx::Options::default();
-    let own = config.feeds.drain(..).next().map(|feeds::Config::AsteriskAri(own)| own);
+    let own = config.feeds.drain(..).find_map(|feed| match feed {
+        feeds::Config::AsteriskAri(own) => Some(own),
+        feeds::Config::Hep(_) => None,
+    });
     let (name, trunks) = match own {
         Some(own) => (own.name, own.trunks),
         None => ("pbx".to_owned(), vec!["PJSIP/trunk".to_owned()]),

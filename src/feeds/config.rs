@@ -3,13 +3,14 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::asterisk;
+use super::{asterisk, hep};
 
 /// One phone system.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Config {
     AsteriskAri(asterisk::Config),
+    Hep(hep::Config),
 }
 
 impl Config {
@@ -18,6 +19,7 @@ impl Config {
     pub fn name(&self) -> &str {
         match self {
             Self::AsteriskAri(config) => &config.name,
+            Self::Hep(config) => &config.name,
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::calls::record::Extension;
 
 pub mod asterisk;
 mod config;
+pub mod hep;
 mod session;
 pub mod sip;
 mod status;
@@ -30,5 +31,6 @@ pub async fn run(
 ) {
     match config {
         Config::AsteriskAri(config) => asterisk::run(config, devices, out, status, stop).await,
+        Config::Hep(config) => hep::run(config, devices, out, status, stop).await,
     }
 }

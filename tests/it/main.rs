@@ -9,6 +9,7 @@ mod disk;
 mod faults;
 mod fields;
 mod gap;
+mod hep;
 mod kill;
 mod mend;
 mod outage;

@@ -16,7 +16,10 @@ use crate::settings::Settings;
 pub(super) async fn run(settings: &Settings, wait: bool, report: &mut Report) -> anyhow::Result<()> {
     for feed in &settings.feeds {
         let outcome = match feed {
-            feeds::Config::AsteriskAri(config) => feeds::asterisk::try_once(config).await,
+            feeds::Config::AsteriskAri(config) => {
+                feeds::asterisk::try_once(config).await.map_err(|error| error.to_string())
+            }
+            feeds::Config::Hep(config) => feeds::hep::try_once(config).await,
         };
         report.tell(&format!("feed {}", feed.name()), outcome.into())?;
     }

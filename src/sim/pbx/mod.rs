@@ -6,6 +6,7 @@
 
 pub mod asterisk;
 mod clock;
+pub mod mirror;
 pub mod player;
 pub mod recording;
 pub mod script;
