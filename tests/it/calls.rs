@@ -9,7 +9,7 @@ use ctibridge::calls::Site;
 use ctibridge::calls::event::{
     Application, BridgeId, BridgeKind, CallEvent, Cause, DialState, Leg, LegId, Origin, Presentation, Side, What,
 };
-use ctibridge::calls::feed::{FeedMessage, Known, Snapshot};
+use ctibridge::calls::feed::{FeedMessage, Known, Scope, Snapshot};
 use ctibridge::calls::record::{CallRecord, Direction, Extension};
 use ctibridge::calls::step::Step;
 use ctibridge::calls::tracker::Tracker;

@@ -2,9 +2,11 @@
 
 mod calls;
 mod daemon;
+mod dialogs;
 mod faults;
 mod gap;
 mod kill;
 mod recordings;
 mod restart;
 mod support;
+mod watching;

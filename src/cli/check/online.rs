@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::bail;
 
+use crate::calls::record::Extension;
 use crate::cli::output;
 use crate::feeds;
 use crate::salesforce::{Client, Error};
@@ -36,11 +37,17 @@ impl Report {
 /// When something does not work; it has been told by then.
 pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let mut report = Report::default();
+    let agents: Vec<_> = settings.agent_list.iter().map(|agent| Extension(agent.extension.clone())).collect();
     for feed in &settings.feeds {
         let outcome = match feed {
-            feeds::Config::AsteriskAri(config) => feeds::asterisk::try_once(config).await,
+            feeds::Config::AsteriskAri(config) => {
+                feeds::asterisk::try_once(config).await.map_err(|error| error.to_string())
+            }
+            feeds::Config::SipDialog(config) => {
+                feeds::sip_dialog::try_once(config, &agents).await.map_err(|error| error.to_string())
+            }
         };
-        report.tell(&format!("feed {}", feed.name()), outcome.map_err(|error| error.to_string()))?;
+        report.tell(&format!("feed {}", feed.name()), outcome)?;
     }
     salesforce(settings, &mut report).await?;
     match report.failed {
