@@ -13,7 +13,7 @@
 //!
 //! | module | may use |
 //! |---|---|
-//! | phone, backoff, secret, lifecycle, telemetry, metrics | nothing of ours (metrics: anyone) |
+//! | phone, backoff, secret, network, lifecycle, telemetry, metrics | nothing of ours (metrics: anyone) |
 //! | calls | phone |
 //! | feeds | calls, leaves |
 //! | salesforce | leaves |
@@ -35,6 +35,7 @@ pub mod http;
 pub mod journal;
 pub mod lifecycle;
 pub mod metrics;
+pub mod network;
 pub mod phone;
 pub mod pops;
 pub mod salesforce;

@@ -25,6 +25,8 @@ pub enum Frame {
     Unknown,
     /// Not well-formed.
     Bad,
+    /// Thrown away unread.
+    Dropped,
 }
 
 /// The state of a feed, as `/readyz` names it.
@@ -62,6 +64,7 @@ impl Metrics {
             Frame::Known => "known",
             Frame::Unknown => "unknown",
             Frame::Bad => "bad",
+            Frame::Dropped => "dropped",
         };
         let feed = feed.to_owned();
         self.frames.get_or_create(&FrameLabels { feed, kind }).inner().store(total, Ordering::Relaxed);

@@ -97,8 +97,13 @@ pub fn handles(
 fn metrics(parts: &Parts) -> String {
     for status in &parts.statuses {
         let status = status.get();
-        let known = status.frames.saturating_sub(status.unknown + status.bad);
-        for (kind, total) in [(Frame::Known, known), (Frame::Unknown, status.unknown), (Frame::Bad, status.bad)] {
+        let known = status.frames.saturating_sub(status.unknown + status.bad + status.dropped);
+        for (kind, total) in [
+            (Frame::Known, known),
+            (Frame::Unknown, status.unknown),
+            (Frame::Bad, status.bad),
+            (Frame::Dropped, status.dropped),
+        ] {
             parts.metrics.frames(&status.name, kind, total);
         }
     }

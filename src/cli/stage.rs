@@ -90,7 +90,7 @@ pub async fn asterisk(config: &mut bridge::Config) -> anyhow::Result<Arc<Asteris
     let asterisk = Asterisk::start(LOOPBACK, pretend.clone()).await.context("the pretend Asterisk cannot start")?;
     let own = config.feeds.drain(..).find_map(|feed| match feed {
         feeds::Config::AsteriskAri(own) => Some(own),
-        feeds::Config::SipDialog(_) => None,
+        feeds::Config::SipDialog(_) | feeds::Config::Hep(_) => None,
     });
     let (name, trunks) = match own {
         Some(own) => (own.name, own.trunks),
@@ -116,7 +116,7 @@ pub async fn notifier(config: &mut bridge::Config, watched: Vec<String>) -> anyh
     let notifier = Notifier::start(LOOPBACK, Transport::Tcp, manners).await.context("the pretend PBX cannot start")?;
     let own = config.feeds.drain(..).find_map(|feed| match feed {
         feeds::Config::SipDialog(own) => Some(own.name),
-        feeds::Config::AsteriskAri(_) => None,
+        feeds::Config::AsteriskAri(_) | feeds::Config::Hep(_) => None,
     });
     for extension in &watched {
         if !config.agents.iter().any(|agent| agent.extension == *extension) {

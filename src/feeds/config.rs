@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{asterisk, sip_dialog};
+use super::{asterisk, hep, sip_dialog};
 
 /// One phone system.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -11,6 +11,7 @@ use super::{asterisk, sip_dialog};
 pub enum Config {
     AsteriskAri(asterisk::Config),
     SipDialog(sip_dialog::Config),
+    Hep(hep::Config),
 }
 
 impl Config {
@@ -20,6 +21,7 @@ impl Config {
         match self {
             Self::AsteriskAri(config) => &config.name,
             Self::SipDialog(config) => &config.name,
+            Self::Hep(config) => &config.name,
         }
     }
 
@@ -29,6 +31,7 @@ impl Config {
         let leader = match self {
             Self::AsteriskAri(_) => return None,
             Self::SipDialog(config) => &config.same_pbx_as,
+            Self::Hep(config) => &config.same_pbx_as,
         };
         (!leader.is_empty()).then_some(leader.as_str())
     }

@@ -12,6 +12,7 @@ use crate::phone::NumberPlan;
 
 pub mod asterisk;
 mod config;
+pub mod hep;
 mod session;
 pub mod sip;
 pub mod sip_dialog;
@@ -42,5 +43,6 @@ pub async fn run(
     match config {
         Config::AsteriskAri(config) => asterisk::run(config, phones.devices, out, status, stop).await,
         Config::SipDialog(config) => sip_dialog::run(config, phones, out, status, stop).await,
+        Config::Hep(config) => hep::run(config, phones.devices, out, status, stop).await,
     }
 }

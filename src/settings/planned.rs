@@ -11,7 +11,6 @@ use crate::secret::Secret;
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum PlannedFeed {
     AsteriskAmi(AsteriskAmi),
-    Hep(Hep),
     FreeswitchEsl(FreeswitchEsl),
     #[serde(rename = "3cx-call-control")]
     ThreecxCallControl(ThreecxCallControl),
@@ -35,22 +34,6 @@ pub struct AsteriskAmi {
     pub ca_file: String,
     #[serde(default)]
     pub insecure: bool,
-}
-
-#[derive(JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Hep {
-    pub name: String,
-    /// `udp://`, `tcp://` or `tls://` addresses.
-    pub listen: Vec<String>,
-    #[serde(default)]
-    pub auth_key: Secret,
-    /// Addresses that may send.
-    #[serde(default)]
-    pub allow: Vec<String>,
-    /// Addresses, with or without port, or domains that lead outside.
-    #[serde(default)]
-    pub trunks: Vec<String>,
 }
 
 #[derive(JsonSchema)]

@@ -5,6 +5,7 @@ mod daemon;
 mod dialogs;
 mod faults;
 mod gap;
+mod hep;
 mod kill;
 mod recordings;
 mod restart;

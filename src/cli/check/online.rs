@@ -46,6 +46,7 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
             feeds::Config::SipDialog(config) => {
                 feeds::sip_dialog::try_once(config, &agents).await.map_err(|error| error.to_string())
             }
+            feeds::Config::Hep(config) => feeds::hep::try_once(config).await,
         };
         report.tell(&format!("feed {}", feed.name()), outcome)?;
     }

@@ -147,6 +147,12 @@ impl<'a> Message<'a> {
         self.headers.iter().find(named).map(|header| header.value.as_ref())
     }
 
+    /// Names and values of the headers that are not among [`Name`].
+    pub fn extensions(&self) -> impl Iterator<Item = (&str, &str)> {
+        let unknown = self.headers.iter().filter(|header| header.name.is_none());
+        unknown.map(|header| (header.text, header.value.as_ref()))
+    }
+
     #[must_use]
     pub fn call_id(&self) -> Option<&str> {
         self.header(Name::CallId).filter(|id| !id.is_empty())

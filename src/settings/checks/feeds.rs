@@ -1,7 +1,7 @@
 //! Checks `[[feed]]`, by kind.
 
 use super::rules::{Address, NAME, is_name};
-use crate::feeds::{Config, asterisk, sip_dialog};
+use crate::feeds::{Config, asterisk, hep, sip_dialog};
 use crate::settings::Settings;
 use crate::settings::findings::Findings;
 
@@ -29,6 +29,7 @@ pub(super) fn check(settings: &Settings, findings: &mut Findings) {
         match feed {
             Config::AsteriskAri(config) => asterisk_ari(&key, config, settings, findings),
             Config::SipDialog(config) => sip_dialog(&key, config, settings, findings),
+            Config::Hep(config) => mirror(&key, config, findings),
         }
     }
 }
@@ -107,5 +108,34 @@ fn trunks(key: &str, trunks: &[String], settings: &Settings, findings: &mut Find
             let what = format!("{trunk:?} is a device of agent {}, too", agent.extension);
             findings.problem(key, what, "each endpoint as one of them");
         }
+    }
+}
+
+fn mirror(feed: &str, config: &hep::Config, findings: &mut Findings) {
+    let key = |name: &str| format!("{feed}.{name}");
+    let results = [config.listens().map(drop), config.allowed().map(drop), config.trunks().map(drop)];
+    for bad in results.into_iter().filter_map(Result::err) {
+        if !findings.is_wrong(&key(bad.key)) {
+            findings.problem(&key(bad.key), bad.what, bad.expected);
+        }
+    }
+    let listens = config.listens().unwrap_or_default();
+    if listens.iter().any(|listen| listen.transport == hep::Transport::Tls) {
+        for (name, empty) in
+            [("tls_certificate", config.tls_certificate.is_empty()), ("tls_key", config.tls_key.is_empty())]
+        {
+            if empty && !findings.is_wrong(&key(name)) {
+                findings.problem(&key(name), "is not set", "a PEM file, since `listen` names tls://");
+            }
+        }
+    }
+    let open = listens.iter().any(|listen| !listen.address.ip().is_loopback());
+    if open && config.auth_key.is_empty() && config.allow.is_empty() {
+        let text = "is not set, nor is allow: packets of other machines are thrown away";
+        findings.warning(&key("auth_key"), text);
+    }
+    if config.trunks.is_empty() && !findings.is_wrong(&key("trunks")) {
+        let text = "no trunk: every far end is taken for a phone, so that no call has an outside party";
+        findings.warning(&key("trunks"), text);
     }
 }

@@ -1,8 +1,10 @@
 //! What the stories are told with.
 
+pub mod mirror;
 pub mod people;
 pub mod process;
 pub mod site;
 pub mod sse;
 pub mod truth;
+pub mod verdict;
 pub mod world;
