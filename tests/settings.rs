@@ -124,10 +124,10 @@ fn the_reference_is_valid_as_it_stands_and_with_its_examples() {
         .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
         .collect();
     let (settings, warnings) = Settings::from_toml(&uncommented.join("\n")).unwrap();
-    assert_eq!(settings.feeds.len(), 1);
+    assert_eq!(settings.feeds.len(), 3);
     assert_eq!(settings.agent_list.len(), 1);
     let not_started = warnings.iter().filter(|warning| warning.text.contains("not started"));
-    assert_eq!(not_started.count(), 7);
+    assert_eq!(not_started.count(), 5);
 }
 
 #[test]

@@ -29,7 +29,7 @@ use crate::calls::Site;
 use crate::calls::record::Extension;
 use crate::calls::tracker::Tracker;
 use crate::directory::Directory;
-use crate::feeds::{self, StatusHandle};
+use crate::feeds::{self, Phones, StatusHandle};
 use crate::http::{self, NotAnAddress};
 use crate::journal::{AgentUser, Journal, JournalError, TemplateError, sender};
 use crate::lifecycle::{Deaths, Tasks};
@@ -248,7 +248,9 @@ impl Bridge {
         for call in &open {
             self.parts.board.keep(call.clone());
         }
-        let (tracker, steps) = Tracker::new(&config.site, &names, open, Instant::now());
+        let leader = |feed: &feeds::Config| Some((feed.name().to_owned(), feed.same_pbx_as()?.to_owned()));
+        let leaders = config.feeds.iter().filter_map(leader).collect();
+        let (tracker, steps) = Tracker::with_twins(&config.site, &names, leaders, open, Instant::now());
         let (to_pump, messages) = mpsc::channel(MESSAGES);
         let (to_screens, answers) = mpsc::channel(screens::ANSWERS);
         let parts = &self.parts;
@@ -309,10 +311,12 @@ impl Bridge {
             .iter()
             .flat_map(|agent| agent.devices.iter().map(|device| (device.clone(), Extension(agent.extension.clone()))))
             .collect();
+        let agents = config.agents.iter().map(|agent| Extension(agent.extension.clone())).collect();
+        let phones = Phones { devices, agents, plan: config.site.plan.clone() };
         for (feed, status) in config.feeds.into_iter().zip(&self.parts.statuses) {
             let stop = self.feeds.stopping();
             self.parts.metrics.feed(feed.name(), FeedState::Connecting);
-            self.feeds.spawn("feed", feeds::run(feed, devices.clone(), messages.clone(), status.clone(), stop));
+            self.feeds.spawn("feed", feeds::run(feed, phones.clone(), messages.clone(), status.clone(), stop));
         }
     }
 }

@@ -7,13 +7,14 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use super::narrator::Narrator;
-use super::stage::{LOOPBACK, Stage, listen_to};
+use super::stage::{self, LOOPBACK, Stage};
 use super::{Context, assemble, output};
 use crate::feeds::{self, hep};
 use crate::secret::Secret;
 use crate::settings::{DEMO, Settings};
 use crate::sim::Seed;
 use crate::sim::pbx::mirror::Packets;
+use crate::sim::pbx::notifier::Exchange;
 use crate::sim::pbx::recording::{Recording, Speed};
 
 /// After the last frame: until the last Task is written.
@@ -21,7 +22,8 @@ const CURTAIN: Duration = Duration::from_mins(1);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What was captured; asterisk-ari: one frame of the event websocket a line; hep: one packet a line, in hex
+    /// What was captured; asterisk-ari: one frame of the event websocket a line; hep: one packet a line, in hex; sip-dialog: SIP
+    /// messages, each behind a line `### UNIX-TIME send|recv TRANSPORT BYTES`, played at the pace that they had
     #[arg(value_name = "FEED-KIND")]
     pub kind: String,
     /// The capture
@@ -37,29 +39,39 @@ pub(super) async fn run(args: Args, context: Context) -> anyhow::Result<()> {
     match args.kind.as_str() {
         "asterisk-ari" => {
             let recording = Recording::load(&args.file)?;
-            let stage = Stage::build(config, Seed::default(), args.live, |asterisk, config| {
-                recording.prepare(asterisk);
-                listen_to(asterisk, config);
-            });
-            let stage = stage.await?;
-            let narrator = Narrator::of(&stage);
-            recording.play(&stage.asterisk(), Speed::AsFast).await?;
-            finish(stage, narrator).await
+            let asterisk = stage::asterisk(&mut config).await?;
+            recording.prepare(&asterisk);
+            let stage = Stage::build(config, Seed::default(), args.live).await?;
+            let playing = async { Ok(recording.play(&asterisk, Speed::AsFast).await?) };
+            on_stage(stage, playing).await
+        }
+        "sip-dialog" => {
+            let exchange = Exchange::load(&args.file)?;
+            let notifier = stage::notifier(&mut config, exchange.extensions()).await?;
+            let stage = Stage::build(config, Seed::default(), args.live).await?;
+            let playing = async {
+                notifier.play(&exchange).await;
+                Ok(())
+            };
+            on_stage(stage, playing).await
         }
         "hep" => {
             let packets = Packets::load(&args.file)?;
             let (feed, address) = mirror(config.feeds)?;
             config.feeds = vec![feed];
-            let stage = Stage::build(config, Seed::default(), args.live, |_, _| {}).await?;
-            let narrator = Narrator::of(&stage);
-            packets.play(address).await.context("the capture could not be played")?;
-            finish(stage, narrator).await
+            let stage = Stage::build(config, Seed::default(), args.live).await?;
+            let playing = async { packets.play(address).await.context("the capture could not be played") };
+            on_stage(stage, playing).await
         }
-        other => bail!("`{}` cannot be replayed yet; expected asterisk-ari or hep", other.escape_debug()),
+        kind => {
+            bail!("`{}` cannot be replayed yet; expected asterisk-ari, hep or sip-dialog", kind.escape_debug())
+        }
     }
 }
 
-async fn finish(stage: Stage, narrator: Narrator) -> anyhow::Result<()> {
+async fn on_stage(stage: Stage, playing: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let narrator = Narrator::of(&stage);
+    playing.await?;
     let ended = narrator.all_logged(CURTAIN).await;
     output::print(&narrator.summary())?;
     stage.clear().await;
@@ -78,7 +90,7 @@ fn settings(context: &Context, live: bool) -> anyhow::Result<Settings> {
 fn mirror(feeds: Vec<feeds::Config>) -> anyhow::Result<(feeds::Config, SocketAddr)> {
     let own = feeds.into_iter().find_map(|feed| match feed {
         feeds::Config::Hep(own) => Some(own),
-        feeds::Config::AsteriskAri(_) => None,
+        feeds::Config::AsteriskAri(_) | feeds::Config::SipDialog(_) => None,
     });
     let own =
         own.context("what leads outside is not known: give --config FILE with a feed of the kind hep and its trunks")?;

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::report::{Finding, Report};
 use super::{agents, fields};
+use crate::calls::record::Extension;
 use crate::cli::active::until_known;
 use crate::cli::daemon::Daemon;
 use crate::feeds;
@@ -14,10 +15,14 @@ use crate::settings::Settings;
 
 /// `wait`: for an app that Salesforce does not know yet.
 pub(super) async fn run(settings: &Settings, wait: bool, report: &mut Report) -> anyhow::Result<()> {
+    let agents: Vec<_> = settings.agent_list.iter().map(|agent| Extension(agent.extension.clone())).collect();
     for feed in &settings.feeds {
         let outcome = match feed {
             feeds::Config::AsteriskAri(config) => {
                 feeds::asterisk::try_once(config).await.map_err(|error| error.to_string())
+            }
+            feeds::Config::SipDialog(config) => {
+                feeds::sip_dialog::try_once(config, &agents).await.map_err(|error| error.to_string())
             }
             feeds::Config::Hep(config) => feeds::hep::try_once(config).await,
         };

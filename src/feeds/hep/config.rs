@@ -26,6 +26,9 @@ pub struct Config {
     /// Addresses, with or without port, or domains that lead outside; the rest are phones.
     #[serde(default)]
     pub trunks: Vec<String>,
+    /// Name of another feed that watches the same phone system and leads: a call that both see is one call.
+    #[serde(default)]
+    pub same_pbx_as: String,
     /// PEM certificate chain of `tls://`, with `tls_key`.
     #[serde(default)]
     pub tls_certificate: String,
