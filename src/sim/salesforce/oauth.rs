@@ -290,7 +290,8 @@ fn user_row(world: &World, user: &str) -> Fields {
     row.map(|row| (*row.fields).clone()).unwrap_or_default()
 }
 
-fn identity_url(world: &World, user: &str) -> String {
+/// Where a user's identity is told.
+pub(crate) fn identity_url(world: &World, user: &str) -> String {
     format!("{}/id/{}/{user}", world.url, world.org.organization())
 }
 
