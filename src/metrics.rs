@@ -46,6 +46,7 @@ pub struct Metrics {
     calls_ended: Family<DispositionLabel, Counter>,
     pops_sent: Counter,
     pops_withdrawn: Counter,
+    pops_not_kept: Counter,
     pop_latency: Histogram,
     lookups: Family<SourceLabel, Histogram, fn() -> Histogram>,
     tasks_done: Gauge,
@@ -53,6 +54,8 @@ pub struct Metrics {
     tasks_waiting: Gauge,
     api_used: Gauge,
     api_allowed: Gauge,
+    allowance: Gauge,
+    salesforce_calls: Family<KindLabel, Counter>,
 }
 
 impl Metrics {
@@ -91,6 +94,11 @@ impl Metrics {
         self.pop_latency.observe(after.as_secs_f64());
     }
 
+    /// A screen was told of a call that was not written down yet, because the disk is full or stuck.
+    pub fn pop_not_kept(&self) {
+        self.pops_not_kept.inc();
+    }
+
     pub fn pop_withdrawn(&self) {
         self.pops_withdrawn.inc();
     }
@@ -111,6 +119,16 @@ impl Metrics {
     pub fn api_used(&self, used: u64, allowed: u64) {
         self.api_used.set(count(used));
         self.api_allowed.set(count(allowed));
+    }
+
+    /// What the org's API calls still allow: 0 all, 1 fewer polls, 2 no polls, 3 Tasks only, 4 nothing.
+    pub fn allowance(&self, level: i64) {
+        self.allowance.set(level);
+    }
+
+    /// So many calls of this kind were made since the start.
+    pub fn salesforce_calls(&self, kind: &'static str, total: u64) {
+        self.salesforce_calls.get_or_create(&KindLabel { kind }).inner().store(total, Ordering::Relaxed);
     }
 
     /// All of them in Prometheus' text format (`OpenMetrics`).
@@ -134,6 +152,7 @@ impl Default for Metrics {
             calls_ended: Family::default(),
             pops_sent: Counter::default(),
             pops_withdrawn: Counter::default(),
+            pops_not_kept: Counter::default(),
             pop_latency: seconds(),
             lookups: Family::new_with_constructor(seconds),
             tasks_done: Gauge::default(),
@@ -141,6 +160,8 @@ impl Default for Metrics {
             tasks_waiting: Gauge::default(),
             api_used: Gauge::default(),
             api_allowed: Gauge::default(),
+            allowance: Gauge::default(),
+            salesforce_calls: Family::default(),
         };
         metrics.registry = Arc::new(metrics.register());
         metrics
@@ -165,6 +186,8 @@ impl Metrics {
         registry.register("calls_ended", "Calls that ended", self.calls_ended.clone());
         registry.register("pops_sent", "Pops shown to agents", self.pops_sent.clone());
         registry.register("pops_withdrawn", "Pops taken back", self.pops_withdrawn.clone());
+        let not_kept = self.pops_not_kept.clone();
+        registry.register("pops_not_kept", "Pops and updates that a full or stuck disk did not hold back", not_kept);
         let latency = self.pop_latency.clone();
         registry.register_with_unit("pop_latency", "From the phone system's word to the pop", Unit::Seconds, latency);
         let lookups = self.lookups.clone();
@@ -178,9 +201,15 @@ impl Metrics {
             ("tasks_waiting", "Calls that wait to be written", &self.tasks_waiting),
             ("salesforce_api_used", "The org's API requests of the last 24 hours", &self.api_used),
             ("salesforce_api_allowed", "The org's daily allowance of API requests", &self.api_allowed),
+            (
+                "salesforce_allowance",
+                "What the allowance permits: 0 all, 1 fewer polls, 2 no polls, 3 Tasks only, 4 nothing",
+                &self.allowance,
+            ),
         ] {
             registry.register(name, help, gauge.clone());
         }
+        registry.register("salesforce_calls", "Requests to Salesforce", self.salesforce_calls.clone());
     }
 }
 
@@ -213,6 +242,11 @@ struct SourceLabel {
     source: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,9 +262,12 @@ mod tests {
         metrics.call_ended("Missed");
         metrics.pop_sent(Duration::from_millis(7));
         metrics.pop_withdrawn();
+        metrics.pop_not_kept();
         metrics.lookup("live", Duration::from_millis(120));
         metrics.journal(2, 1, 5);
         metrics.api_used(250, 1000);
+        metrics.allowance(2);
+        metrics.salesforce_calls("search", 12);
         let text = metrics.render();
         for line in [
             "ctibridge_feed_frames_total{feed=\"pbx1\",kind=\"bad\"} 1",
@@ -239,12 +276,15 @@ mod tests {
             "ctibridge_calls_ended_total{disposition=\"Missed\"} 1",
             "ctibridge_pop_latency_seconds_bucket{le=\"0.01\"} 1",
             "ctibridge_pops_withdrawn_total 1",
+            "ctibridge_pops_not_kept_total 1",
             "ctibridge_lookup_seconds_count{source=\"live\"} 1",
             "ctibridge_tasks_done 5",
             "ctibridge_tasks_waiting 2",
             "ctibridge_tasks_parked 1",
             "ctibridge_salesforce_api_used 250",
             "ctibridge_salesforce_api_allowed 1000",
+            "ctibridge_salesforce_allowance 2",
+            "ctibridge_salesforce_calls_total{kind=\"search\"} 12",
             "# EOF",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

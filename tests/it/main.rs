@@ -1,10 +1,13 @@
 //! The bridge as a whole, against a pretend Asterisk and a pretend Salesforce on real sockets.
 
+mod allowance;
 mod calls;
 mod daemon;
+mod disk;
 mod faults;
 mod gap;
 mod kill;
 mod recordings;
 mod restart;
+mod secrecy;
 mod support;
