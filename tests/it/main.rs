@@ -7,6 +7,7 @@ mod disk;
 mod faults;
 mod gap;
 mod kill;
+mod knobs;
 mod recordings;
 mod restart;
 mod secrecy;

@@ -80,13 +80,15 @@ async fn scopes_are_for_the_browser_and_any_denial_can_be_chosen() {
     ];
     let (_, denied) = desk.grant(&[&form[..], &[("scope", "api")]].concat()).await;
     assert_eq!(text(&denied, "error_description"), "scope parameter not supported");
-    desk.salesforce.set(|knobs| knobs.token_denial = "invalid_grant: ip restricted".to_owned());
+    let denial = json!({"deny_login": {"error": "invalid_grant", "description": "ip restricted"}});
+    let url = format!("{}/sandbox/knobs", desk.salesforce.url());
+    desk.client.post(url).json(&denial).send().await.expect("an answer");
     let (status, denied) = desk.grant(&form).await;
     assert_eq!(
         (status.as_u16(), denied),
         (400, json!({"error": "invalid_grant", "error_description": "ip restricted"}))
     );
-    desk.salesforce.set(|knobs| knobs.token_denial.clear());
+    desk.salesforce.set(|knobs| knobs.deny_login = None);
     assert_eq!(desk.grant(&form).await.0, 200);
 }
 
