@@ -2,6 +2,8 @@
 
 mod advice;
 mod client;
+mod column;
+mod composite;
 mod config;
 mod error;
 mod flow;
@@ -13,6 +15,7 @@ mod hosts;
 mod id;
 mod jwt;
 mod links;
+mod moved;
 mod oauth;
 mod problem;
 mod query;
@@ -29,6 +32,7 @@ mod transport;
 mod version;
 
 pub use client::Client;
+pub use column::Column;
 pub use config::{Config, Environment, FlowName};
 pub use error::{Error, LoginRefusal, Refusal, Retry};
 pub use found::Found;
@@ -41,6 +45,6 @@ pub use links::Links;
 pub use oauth::{Consent, NoConsent};
 pub use problem::ConfigError;
 pub use query::{QueryError, Returning, Soql, Sosl};
-pub use read::{Field, User};
+pub use read::{Field, FoundTask, User};
 pub use rows::{MAX_ROWS, Row, RowError, RowOutcome, Value, Write};
 pub use spent::{CallKind, Spent};

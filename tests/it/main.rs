@@ -2,12 +2,17 @@
 
 mod allowance;
 mod calls;
+mod clock;
+mod compare;
 mod daemon;
 mod disk;
 mod faults;
+mod fields;
 mod gap;
 mod kill;
 mod knobs;
+mod mend;
+mod outage;
 mod recordings;
 mod restart;
 mod secrecy;
