@@ -12,6 +12,7 @@ mod fields;
 mod gap;
 mod hep;
 mod kill;
+mod knobs;
 mod mend;
 mod outage;
 mod recordings;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ctibridge::calls::record::CallKey;
+use ctibridge::sim::PhoneTokens;
 use ctibridge::sim::pbx::recording::{Recording, Speed};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -16,11 +17,11 @@ use crate::support::world::{World, wait};
 /// Worlds at the same time, on a machine with two cores.
 const AT_ONCE: usize = 6;
 
-async fn faults(path: &Path) -> Vec<String> {
+async fn faults(path: &Path, mode: PhoneTokens) -> Vec<String> {
     let rows = truth::rows(path);
     let people = people(&rows);
     let recording = Recording::load(path).unwrap();
-    let world = World::new(&people.seed).await;
+    let world = World::in_mode(&people.seed, mode).await;
     recording.prepare(&world.asterisk);
     // What a killed PBX leaves open is estimated by the time that passes, so it must pass.
     let speed = if rows.iter().any(|row| row.end_estimated) { Speed::Times(1.0) } else { Speed::AsFast };
@@ -37,7 +38,7 @@ async fn faults(path: &Path) -> Vec<String> {
     faults
 }
 
-async fn check(folder: &str, expected: usize) {
+async fn check(folder: &str, expected: usize, mode: PhoneTokens) {
     let paths = truth::recordings(folder);
     assert_eq!(paths.len(), expected);
     let (room, mut worlds) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
@@ -45,7 +46,7 @@ async fn check(folder: &str, expected: usize) {
         let room = Arc::clone(&room);
         worlds.spawn(async move {
             let _place = room.acquire().await.unwrap();
-            faults(&path).await
+            faults(&path, mode).await
         });
     }
     let wrong: Vec<String> = worlds.join_all().await.into_iter().flatten().collect();
@@ -54,12 +55,17 @@ async fn check(folder: &str, expected: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_recorded_call_is_one_task_and_its_pops() {
-    check("asterisk-ari", 56).await;
+    check("asterisk-ari", 56, PhoneTokens::ExactDigits).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_the_same_in_an_org_that_also_finds_the_ends_of_numbers() {
+    check("asterisk-ari", 56, PhoneTokens::Suffix).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_call_recorded_with_linkedid_is_one_task_and_its_pops() {
-    check("asterisk-ari-linkedid", 10).await;
+    check("asterisk-ari-linkedid", 10, PhoneTokens::ExactDigits).await;
 }
 
 /// Whether two names are of one call; keys are all that Tasks and pops share.

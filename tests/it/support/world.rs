@@ -8,7 +8,7 @@ use ctibridge::bridge::{self, Bridge};
 use ctibridge::calls::record::Extension;
 use ctibridge::settings::Settings;
 use ctibridge::sim::pbx::{self, Asterisk};
-use ctibridge::sim::{Options, Salesforce, Seed};
+use ctibridge::sim::{Knobs, Options, PhoneTokens, Salesforce, Seed};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -39,7 +39,17 @@ impl World {
 
     /// As `new`, with the settings changed.
     pub async fn with(people: &Value, change: impl FnOnce(&mut bridge::Config)) -> Self {
-        let salesforce = Salesforce::start(Options { seed: seed(people), ..Options::default() }).await.unwrap();
+        Self::begin(people, Knobs::default(), change).await
+    }
+
+    /// As `new`, in an org whose searches cut phone numbers in this way.
+    pub async fn in_mode(people: &Value, phone_tokens: PhoneTokens) -> Self {
+        Self::begin(people, Knobs { phone_tokens, ..Knobs::default() }, |_| {}).await
+    }
+
+    async fn begin(people: &Value, knobs: Knobs, change: impl FnOnce(&mut bridge::Config)) -> Self {
+        let options = Options { seed: seed(people), knobs, ..Options::default() };
+        let salesforce = Salesforce::start(options).await.unwrap();
         let asterisk = Asterisk::start(LOOPBACK, pbx::Options::default()).await.unwrap();
         let dir = TempDir::new().unwrap();
         let mut config = config(&settings(&salesforce, &asterisk.url(), dir.path()));
