@@ -54,6 +54,8 @@ pub struct Metrics {
     tasks_waiting: Gauge,
     api_used: Gauge,
     api_allowed: Gauge,
+    allowance: Gauge,
+    salesforce_calls: Family<KindLabel, Counter>,
 }
 
 impl Metrics {
@@ -119,6 +121,16 @@ impl Metrics {
         self.api_allowed.set(count(allowed));
     }
 
+    /// What the org's API calls still allow: 0 all, 1 fewer polls, 2 no polls, 3 Tasks only, 4 nothing.
+    pub fn allowance(&self, level: i64) {
+        self.allowance.set(level);
+    }
+
+    /// So many calls of this kind were made since the start.
+    pub fn salesforce_calls(&self, kind: &'static str, total: u64) {
+        self.salesforce_calls.get_or_create(&KindLabel { kind }).inner().store(total, Ordering::Relaxed);
+    }
+
     /// All of them in Prometheus' text format (`OpenMetrics`).
     pub fn render(&self) -> String {
         let mut text = String::new();
@@ -148,6 +160,8 @@ impl Default for Metrics {
             tasks_waiting: Gauge::default(),
             api_used: Gauge::default(),
             api_allowed: Gauge::default(),
+            allowance: Gauge::default(),
+            salesforce_calls: Family::default(),
         };
         metrics.registry = Arc::new(metrics.register());
         metrics
@@ -187,9 +201,15 @@ impl Metrics {
             ("tasks_waiting", "Calls that wait to be written", &self.tasks_waiting),
             ("salesforce_api_used", "The org's API requests of the last 24 hours", &self.api_used),
             ("salesforce_api_allowed", "The org's daily allowance of API requests", &self.api_allowed),
+            (
+                "salesforce_allowance",
+                "What the allowance permits: 0 all, 1 fewer polls, 2 no polls, 3 Tasks only, 4 nothing",
+                &self.allowance,
+            ),
         ] {
             registry.register(name, help, gauge.clone());
         }
+        registry.register("salesforce_calls", "Requests to Salesforce", self.salesforce_calls.clone());
     }
 }
 
@@ -222,6 +242,11 @@ struct SourceLabel {
     source: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,6 +266,8 @@ mod tests {
         metrics.lookup("live", Duration::from_millis(120));
         metrics.journal(2, 1, 5);
         metrics.api_used(250, 1000);
+        metrics.allowance(2);
+        metrics.salesforce_calls("search", 12);
         let text = metrics.render();
         for line in [
             "ctibridge_feed_frames_total{feed=\"pbx1\",kind=\"bad\"} 1",
@@ -256,6 +283,8 @@ mod tests {
             "ctibridge_tasks_parked 1",
             "ctibridge_salesforce_api_used 250",
             "ctibridge_salesforce_api_allowed 1000",
+            "ctibridge_salesforce_allowance 2",
+            "ctibridge_salesforce_calls_total{kind=\"search\"} 12",
             "# EOF",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

@@ -9,9 +9,9 @@ use ctibridge::calls::record::{AgentPart, CallKey, Direction, Extension, OpenCal
 use ctibridge::calls::step::{PopState, WithdrawReason};
 use ctibridge::directory::answer::{Answer, Exactness, Match, Source};
 use ctibridge::http::{
-    Access, CallView, ComparisonResult, DirectoryState, Fate, FeedPhase, FeedState, Handles, JournalEntry,
-    JournalHandles, JournalQuery, JournalState, JournalTrouble, Note, Proxies, ROUTES, Readiness, SalesforceState, ask,
-    serve,
+    Access, CallView, ComparisonResult, DirectoryState, Fate, FeedPhase, FeedState, GrantTrouble, Handles,
+    JournalEntry, JournalHandles, JournalQuery, JournalState, JournalTrouble, Note, Proxies, ROUTES, Readiness,
+    SalesforceState, ask, serve,
 };
 use ctibridge::phone::{NumberPlan, PhoneNumber};
 use ctibridge::pops::{AgentStore, Hub, Linker, Pop, Seen, UnknownCaller};
@@ -82,6 +82,7 @@ impl World {
             explain: None,
             calls: ask(|()| async { vec![CallView::Live(Box::new(call("1", KNOWN)))] }),
             journal: journal(&notes),
+            grant: ask(|_| async { Err(GrantTrouble::OtherFlow("Another flow.".into())) }),
             readiness: ask(move |()| {
                 let ready = *ready_now.borrow();
                 async move { readiness(ready) }
@@ -221,6 +222,7 @@ fn contact(id: &str, name: &str) -> Match {
         person_contact_id: None,
         field: "Phone".into(),
         exactness: Exactness::Exact,
+        group: 0,
         reason: "same number".into(),
     }
 }
@@ -308,7 +310,16 @@ fn readiness(ready: bool) -> Readiness {
         ready,
         degraded: vec!["salesforce".into()],
         feeds: vec![FeedState { name: "pbx1".into(), state: FeedPhase::Up, since, reason: None }],
-        salesforce: SalesforceState { state: FeedPhase::Lost, since, reason: None },
+        salesforce: SalesforceState {
+            state: FeedPhase::Lost,
+            since,
+            reason: None,
+            allowance: "all",
+            api_used: None,
+            api_allowed: None,
+            own_calls: 0,
+            own_calls_over: 0,
+        },
         journal: JournalState { writable: true, waiting: 0, parked: 0 },
         directory: DirectoryState { numbers: 2, synced_at: None },
     }

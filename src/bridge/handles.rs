@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 use super::board::Board;
-use super::{Config, explain, ledger, readiness};
+use super::{Config, explain, grant, ledger, readiness};
 use crate::calls::record::CallKey;
 use crate::directory::Directory;
 use crate::feeds::StatusHandle;
@@ -64,7 +64,7 @@ pub fn handles(
     unknown: watch::Receiver<UnknownCaller>,
 ) -> Handles {
     let (directory, board) = (parts.directory.clone(), parts.board.clone());
-    let (for_readiness, for_metrics) = (parts.clone(), parts.clone());
+    let (for_readiness, for_metrics, granted) = (parts.clone(), parts.clone(), parts.client.clone());
     let (explained, linker, offer) = (parts.directory.clone(), parts.linker(), unknown.clone());
     Handles {
         name: config.name.clone(),
@@ -89,6 +89,10 @@ pub fn handles(
         })),
         calls: ask(move |()| std::future::ready(board.all())),
         journal: journal_handles(parts),
+        grant: ask(move |refresh_token| {
+            let client = granted.clone();
+            async move { grant::take(&client, &refresh_token).await }
+        }),
         readiness: ask(move |()| std::future::ready(readiness::readiness(&for_readiness))),
         metrics: ask(move |()| std::future::ready(metrics(&for_metrics))),
     }
@@ -106,6 +110,10 @@ fn metrics(parts: &Parts) -> String {
     parts.metrics.journal(counts.waiting, counts.parked, counts.done);
     if let Some((used, allowed)) = parts.client.health().api_used {
         parts.metrics.api_used(used, allowed);
+    }
+    parts.metrics.allowance(parts.client.allowance() as i64);
+    for (kind, total) in parts.client.spent().calls {
+        parts.metrics.salesforce_calls(kind.name(), total);
     }
     parts.metrics.render()
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod board;
 mod explain;
+mod grant;
 mod handles;
 pub mod ledger;
 mod policy;
@@ -128,7 +129,7 @@ impl Bridge {
         let proxies = http::Proxies::parse(&config.http.trusted_proxies)?;
         let admin_token = admin::token(&config.http.admin_token, &config.state_dir)?;
         let agents = AgentStore::open(&config.state_dir, &config.agents)?;
-        let client = Client::new(&config.salesforce)?;
+        let client = Client::with_state(&config.salesforce, &config.state_dir)?;
         let (all, deaths) = Tasks::new();
         let (feeds, pump, sender, http, disk) = (all.group(), all.group(), all.group(), all.group(), all.group());
         let journal = Journal::open(&config.state_dir, &disk).await?;
@@ -151,6 +152,7 @@ impl Bridge {
         let messages = bridge.start_pump(&config, policy_now).await?;
         bridge.start_http(&config, listener, proxies, unknown_now);
         bridge.greet_salesforce();
+        bridge.look_after_salesforce();
         bridge.start_feeds(config, &messages);
         Ok(bridge)
     }
@@ -290,6 +292,14 @@ impl Bridge {
         };
         self.sender.spawn_short("greeting", async move {
             stop.run_until_cancelled(greeting).await;
+        });
+    }
+
+    /// What must be done although nobody calls.
+    fn look_after_salesforce(&self) {
+        let (client, stop) = (self.parts.client.clone(), self.sender.stopping());
+        self.sender.spawn("upkeep", async move {
+            stop.run_until_cancelled(client.upkeep()).await;
         });
     }
 

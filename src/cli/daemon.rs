@@ -60,11 +60,21 @@ impl Daemon {
 
     pub(super) async fn post_json(&self, path: &[&str], body: &impl Serialize) -> Result<Json, DaemonError> {
         let body = serde_json::to_value(body).context("this cannot be said in JSON")?;
-        self.send(Method::POST, path, &[], Some(body)).await
+        self.send(Method::POST, path, &[], Some(&body)).await
     }
 
     pub(super) async fn delete(&self, path: &[&str]) -> Result<Json, DaemonError> {
         self.send(Method::DELETE, path, &[], None).await
+    }
+
+    pub(super) async fn put(&self, path: &[&str], body: &Json) -> Result<Json, DaemonError> {
+        self.send(Method::PUT, path, &[], Some(body)).await
+    }
+
+    /// How the daemon is, which it tells anybody. None: nobody answers, or it is not ctibridge.
+    pub(super) async fn readiness(&self) -> Option<Json> {
+        let answer = self.client.get(format!("{}/readyz", self.address)).send().await.ok()?;
+        serde_json::from_slice(&answer.bytes().await.ok()?).ok()
     }
 
     /// Whether anything listens where the daemon would.
@@ -78,7 +88,7 @@ impl Daemon {
         method: Method,
         path: &[&str],
         query: &[(&str, &str)],
-        body: Option<Json>,
+        body: Option<&Json>,
     ) -> Result<Json, DaemonError> {
         let url = self.url(path)?;
         let token = match self.token() {
@@ -88,7 +98,7 @@ impl Daemon {
         };
         let mut request = self.client.request(method, url).query(query).bearer_auth(token.expose());
         if let Some(body) = body {
-            request = request.json(&body);
+            request = request.json(body);
         }
         let response = match request.send().await {
             Ok(response) => response,

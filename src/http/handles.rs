@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::calls::CallView;
+use super::grant::{GrantTrouble, Granted};
 use super::health::Readiness;
 use super::journal::{Comparison, ComparisonResult, JournalEntry, JournalQuery, JournalTrouble};
 use super::notes::Note;
@@ -50,6 +51,8 @@ pub struct Handles {
     /// Live and recent calls, newest first.
     pub calls: Ask<(), Vec<CallView>>,
     pub journal: JournalHandles,
+    /// Takes a refresh token.
+    pub grant: Ask<Secret, Result<Granted, GrantTrouble>>,
     pub readiness: Ask<(), Readiness>,
     /// In the text format of Prometheus.
     pub metrics: Ask<(), String>,

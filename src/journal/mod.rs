@@ -27,6 +27,7 @@ mod people;
 mod plan;
 mod read;
 mod reconcile;
+mod seal;
 pub mod sender;
 mod store;
 mod task;

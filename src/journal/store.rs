@@ -11,7 +11,9 @@ mod reader;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{ConnectOptions, Connection};
 
 use super::Counts;
@@ -19,7 +21,7 @@ use super::error::JournalError;
 use super::folder::Folder;
 use super::op::{Op, Outcome};
 use change::{apply, totals};
-use layout::{check_file, check_library, migrate};
+use layout::{MIGRATIONS, check_file, check_library, make_shrinkable, migrate};
 pub(super) use reader::{Ahead, Read, Reader};
 
 type Written<T> = Result<T, sqlx::Error>;
@@ -53,12 +55,15 @@ impl Store {
     /// When the file is damaged, newer than this program or not to be opened.
     pub async fn open(folder: Folder) -> Result<(Self, Reader), JournalError> {
         let path = folder.database()?;
+        let is_new = std::fs::metadata(&path).is_ok_and(|file| file.len() == 0);
         let failed = |error| opening(&path, &error);
         let options = options(&path);
-        let mut connection = options.connect().await.map_err(failed)?;
+        let creating = options.clone().auto_vacuum(SqliteAutoVacuum::Incremental);
+        let mut connection = if is_new { creating } else { options.clone() }.connect().await.map_err(failed)?;
         check_library(&mut connection).await.map_err(failed)??;
         check_file(&mut connection, &path).await?;
-        migrate(&mut connection, &path).await?;
+        migrate(&mut connection, &path, &MIGRATIONS).await?;
+        make_shrinkable(&mut connection).await;
         let reader = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.read_only(true));
         let store = Self { connection, path, _folder: folder };
         Ok((store, Reader(reader)))

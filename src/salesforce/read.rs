@@ -37,7 +37,7 @@ pub struct FoundTask {
 }
 
 /// A field that the bridge's user can see.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Field {
     pub name: String,
     /// `phone`, `string`, `reference` and so on.
@@ -46,6 +46,28 @@ pub struct Field {
     /// Whether records go by this field.
     #[serde(rename = "nameField", default)]
     pub is_name: bool,
+    #[serde(rename = "externalId", default)]
+    pub is_external_id: bool,
+    #[serde(rename = "unique", default)]
+    pub is_unique: bool,
+    /// Whether the bridge's user may fill it in a new record.
+    #[serde(rename = "createable", default)]
+    pub may_create: bool,
+    #[serde(rename = "updateable", default)]
+    pub may_update: bool,
+}
+
+#[derive(Deserialize)]
+struct Limits {
+    #[serde(rename = "DailyApiRequests")]
+    requests: Limit,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Limit {
+    max: u64,
+    remaining: u64,
 }
 
 #[derive(Deserialize)]
@@ -162,6 +184,27 @@ impl Client {
             .ok_or(Error::Lacking(
                 "the org has no Task status that counts as closed; add one in Setup, Object Manager, Task, Status",
             ))
+    }
+
+    /// The org's API calls of the last 24 hours: used, and allowed.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn limits(&self) -> Result<(u64, u64), Error> {
+        let body = self.call(Call::get("limits")).await?;
+        let limits: Limits = refusal::parse(&body, "the limits of the org were expected")?;
+        let Limit { max, remaining } = limits.requests;
+        Ok((max.saturating_sub(remaining), max))
+    }
+
+    /// The Username of a user.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn username(&self, user: &RecordId) -> Result<Option<String>, Error> {
+        let query = Soql::select("User", &["Id", "Username"])?.any_of("Id", &[user.as_str().to_owned()])?;
+        let rows = self.query(&query).await?;
+        Ok(rows.first().and_then(|row| row.get("Username")).map(str::to_owned))
     }
 
     /// The fields of an object that the bridge's user can see.

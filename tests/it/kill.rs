@@ -12,8 +12,9 @@ use ctibridge::sim::pbx::{self, Asterisk, Caller, Script};
 use ctibridge::sim::{FaultKind, Knobs, Options, Salesforce};
 use serde_json::{Value, json};
 use sqlx::Connection;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, sleep};
 
 use crate::support::process::Daemon;
 use crate::support::sse::Screen;
@@ -21,17 +22,19 @@ use crate::support::world::{LOOPBACK, seed};
 
 /// How often it is killed without an external id, and half as often with one; `CTIBRIDGE_TEST_KILLS` says otherwise.
 const KILLS: u32 = 50;
-/// It lives this long, in milliseconds.
+/// It lives this long, in milliseconds: from its start, and each second life from when it serves, which on a busy machine may take longer.
 const LIFE: std::ops::Range<u64> = 20..800;
 /// Each so many lives end around a request that writes Tasks instead, which most are too short for.
-const WRITING: u32 = 6;
+const WRITING: u32 = 7;
 /// How long such a request is waited for.
 const WRITE: Duration = Duration::from_secs(6);
 /// Between the beginnings of two calls.
 const PACE: Duration = Duration::from_millis(5);
+/// Calls that begin in one life and the pause after it: as many as the pace gives in a life of average length, however slow the machine is.
+const CALLS: usize = 82;
 /// How many people call, again and again.
 const CALLERS: u32 = 40;
-/// How long the last waiting entries may take, faults and waits of the sender included.
+/// How long the sender may take for anything at all, faults and its own waits included.
 const DRAIN: Duration = Duration::from_mins(1);
 
 fn kills() -> u32 {
@@ -76,6 +79,8 @@ fn key(reel: &Reel) -> String {
 /// Calls begin at an even pace until it is dropped; those that have begun end in their own time.
 struct Traffic {
     calls: tokio::sync::watch::Receiver<Vec<String>>,
+    /// Calls that may begin.
+    room: Arc<Semaphore>,
     stop: tokio_util::sync::CancellationToken,
     task: JoinSet<()>,
 }
@@ -84,21 +89,29 @@ impl Traffic {
     fn begin(asterisk: &Arc<Asterisk>, mut chance: fastrand::Rng) -> Self {
         let (told, calls) = tokio::sync::watch::channel(Vec::new());
         let stop = tokio_util::sync::CancellationToken::new();
-        let (asterisk, stopping, mut task) = (Arc::clone(asterisk), stop.clone(), JoinSet::new());
+        let room = Arc::new(Semaphore::new(0));
+        let (asterisk, stopping, left, mut task) =
+            (Arc::clone(asterisk), stop.clone(), Arc::clone(&room), JoinSet::new());
         task.spawn(async move {
-            let (ids, mut under_way, mut nth) = (Ids::new(7), JoinSet::new(), 0);
+            let (ids, told, mut under_way, mut nth) = (Arc::new(Ids::new(7)), Arc::new(told), JoinSet::new(), 0);
             let mut ticks = tokio::time::interval(PACE);
-            while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while let Some(Ok(one)) = stopping.run_until_cancelled(left.acquire()).await {
+                one.forget();
+                ticks.tick().await;
                 nth += 1;
-                let reel = script(nth, &mut chance).reel(jiff::Timestamp::now(), &ids).unwrap();
-                told.send_modify(|calls| calls.push(key(&reel)));
-                let asterisk = Arc::clone(&asterisk);
-                under_way.spawn(async move { perform(&asterisk, &reel, tokio::time::Instant::now()).await });
+                let script = script(nth, &mut chance);
+                let (asterisk, ids, told) = (Arc::clone(&asterisk), Arc::clone(&ids), Arc::clone(&told));
+                under_way.spawn(async move {
+                    let reel = script.reel(jiff::Timestamp::now(), &ids).unwrap();
+                    told.send_modify(|calls| calls.push(key(&reel)));
+                    perform(&asterisk, &reel, tokio::time::Instant::now()).await;
+                });
                 while under_way.try_join_next().is_some() {}
             }
             under_way.join_all().await;
         });
-        Self { calls, stop, task }
+        Self { calls, room, stop, task }
     }
 
     /// The keys of all calls, once the last is over.
@@ -169,13 +182,13 @@ impl World {
     async fn drain(&mut self) {
         self.daemon.start();
         self.daemon.ready().await;
-        let until = Instant::now() + DRAIN;
-        loop {
+        let (mut least, mut since) = (i64::MAX, Instant::now());
+        while least > 0 {
             let left = ask_disk::<i64>(&self.daemon, LEFT).await;
-            if left == 0 {
-                return;
+            if left < least {
+                (least, since) = (left, Instant::now());
             }
-            assert!(Instant::now() < until, "{left} calls are left:\n{}", self.daemon.log());
+            assert!(since.elapsed() < DRAIN, "{left} calls are left:\n{}", self.daemon.log());
             sleep(Duration::from_millis(100)).await;
         }
     }
@@ -203,20 +216,26 @@ async fn check(variant: &str, log: &str, kills: u32) {
     let (traffic, began) = (Traffic::begin(&world.asterisk, chance.fork()), Instant::now());
     for nth in 0..kills {
         world.daemon.start();
+        traffic.room.add_permits(CALLS);
         if nth % WRITING == WRITING - 1 {
             world.write().await;
             sleep(Duration::from_millis(chance.u64(0..30))).await;
         } else {
+            if nth % 2 == 1 {
+                world.daemon.ready().await;
+            }
             sleep(Duration::from_millis(chance.u64(LIFE))).await;
         }
         world.daemon.kill();
     }
     let under_fire = began.elapsed().as_secs_f64();
+    let began = Instant::now();
     let in_between = world.salesforce.rows("Task").len();
     world.daemon.start();
     let calls = traffic.end().await;
     world.daemon.kill();
     world.drain().await;
+    let drained = began.elapsed().as_secs_f64();
     assert!(world.daemon.stop().await.success());
 
     let (keys, shown) = (world.keys(), world.shown());
@@ -224,7 +243,7 @@ async fn check(variant: &str, log: &str, kills: u32) {
     let strange: Vec<_> = keys.keys().filter(|key| !calls.contains(*key)).collect();
     let lost: Vec<_> = shown.iter().filter(|key| !keys.contains_key(*key)).collect();
     eprintln!(
-        "{variant}: {} kills in {under_fire:.0} s, {} calls, {} shown, {} Tasks ({in_between} before the last start), {} twice, {} of those shown lost, \
+        "{variant}: {} kills in {under_fire:.0} s, drained in {drained:.0} s, {} calls, {} shown, {} Tasks ({in_between} before the last start), {} twice, {} of those shown lost, \
          faults {:?}",
         kills + 1,
         calls.len(),

@@ -1,9 +1,11 @@
 //! The bridge as a whole, against a pretend Asterisk and a pretend Salesforce on real sockets.
 
+mod allowance;
 mod calls;
 mod clock;
 mod compare;
 mod daemon;
+mod disk;
 mod faults;
 mod fields;
 mod gap;
@@ -12,4 +14,5 @@ mod mend;
 mod outage;
 mod recordings;
 mod restart;
+mod secrecy;
 mod support;

@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 
-use sha2::{Digest, Sha256};
-
 use crate::journal::op::Op;
+use crate::journal::seal::sum;
 
 /// Adds the line of a change. Those that do not go ahead have none.
 pub(super) fn push(lines: &mut String, number: u64, op: &Op) {
@@ -27,7 +26,7 @@ pub(super) fn push(lines: &mut String, number: u64, op: &Op) {
         | Op::Prune { .. } => return,
     };
     // Writing to a string cannot fail.
-    let _ = writeln!(lines, "{}\t{body}", checksum(body.as_bytes()));
+    let _ = writeln!(lines, "{}\t{body}", sum(body.as_bytes()));
 }
 
 /// What a file holds: the lines that are whole, and how many are not. A last line without its end is none: its writer died.
@@ -44,8 +43,8 @@ pub(super) fn read(file: &[u8]) -> (Vec<(u64, Op)>, usize) {
 }
 
 fn parse(line: &[u8]) -> Option<(u64, Op)> {
-    let (sum, body) = std::str::from_utf8(line).ok()?.split_once('\t')?;
-    if sum != checksum(body.as_bytes()) {
+    let (found, body) = std::str::from_utf8(line).ok()?.split_once('\t')?;
+    if found != sum(body.as_bytes()) {
         return None;
     }
     let mut parts = body.split('\t');
@@ -58,11 +57,6 @@ fn parse(line: &[u8]) -> Option<(u64, Op)> {
         _ => return None,
     };
     Some((number, op))
-}
-
-fn checksum(body: &[u8]) -> String {
-    let sum = Sha256::digest(body).iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-    format!("{sum:016x}")
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub(crate) struct World {
     /// How many queries needed pages.
     pub(crate) queries: u64,
     pub(crate) jobs: Jobs,
+    /// Ids of the records that were last made, changed or looked at, the newest first.
+    pub(crate) recent: Vec<String>,
     /// Rows still to be refused with a lock error in the request at hand.
     pub(crate) locked_rows: u32,
     pub(crate) chance: fastrand::Rng,
@@ -70,7 +72,7 @@ impl World {
         let zone = self.org.row("User", user);
         let zone = zone.and_then(|row| text(&row.fields, "TimeZoneSidKey"));
         let zone = zone.and_then(|name| TimeZone::get(name).ok());
-        Clock { now: self.now(), zone: zone.unwrap_or(TimeZone::UTC) }
+        Clock { now: self.now(), zone: zone.unwrap_or(TimeZone::UTC), user: user.to_owned() }
     }
 
     pub(crate) fn index(&self) -> Index {
@@ -87,6 +89,9 @@ impl World {
             let statuses: Vec<_> =
                 statuses.map(|status| (status.label.clone(), status.closed, status.default)).collect();
             self.org.set_task_statuses(&statuses);
+        }
+        if knobs.hidden != self.knobs.hidden {
+            self.org.hide(&knobs.hidden);
         }
         self.knobs = knobs;
     }

@@ -35,7 +35,7 @@ fn records(found: &Found) -> Vec<Value> {
 
 fn found(source: &str) -> Result<Found, Refusal> {
     let now = "2026-11-21T17:00:00Z".parse().expect("a time");
-    run(&org(), &parse::query(source)?, &Clock { now, zone: TimeZone::UTC }, false)
+    run(&org(), &parse::query(source)?, &Clock { now, zone: TimeZone::UTC, user: String::new() }, false)
 }
 
 /// The last three characters of the ids that a condition selects from contacts.
@@ -188,7 +188,7 @@ fn a_page_goes_on_after_a_stamp_and_an_id() {
         .collect();
     let seed = Seed::from_value(json!({"Contact": rows})).expect("a seed");
     org.fill(&seed, &Writer::of("", Timestamp::now())).expect("a good seed");
-    let clock = Clock { now: Timestamp::now(), zone: TimeZone::UTC };
+    let clock = Clock { now: Timestamp::now(), zone: TimeZone::UTC, user: String::new() };
     let found = |condition: &str| {
         let query = format!("SELECT Id FROM Contact WHERE {condition} ORDER BY SystemModstamp, Id");
         let found = run(&org, &parse::query(&query).expect("a query"), &clock, false).expect(condition);

@@ -31,9 +31,10 @@ impl Screen {
         let mut tasks = JoinSet::new();
         let open = Arc::new(AtomicBool::new(false));
         let (seen, opened) = (Arc::clone(&events), Arc::clone(&open));
+        let client = super::world::http();
         tasks.spawn(async move {
             loop {
-                follow(&url, &token, &seen, &opened).await;
+                follow(&client, &url, &token, &seen, &opened).await;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });
@@ -56,8 +57,7 @@ impl Screen {
     }
 }
 
-async fn follow(url: &str, token: &str, seen: &Mutex<Vec<Event>>, open: &AtomicBool) {
-    let client = super::world::http();
+async fn follow(client: &reqwest::Client, url: &str, token: &str, seen: &Mutex<Vec<Event>>, open: &AtomicBool) {
     let last = seen.lock().unwrap().last().map(|event: &Event| event.id.clone());
     let mut request = client.get(url).bearer_auth(token);
     if let Some(id) = last {
