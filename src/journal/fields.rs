@@ -116,7 +116,7 @@ impl TaskFields {
 
     fn too_long(&self, field: &str, samples: &[String]) -> Option<String> {
         let column = self.columns.get(&field.to_ascii_lowercase())?;
-        let longest = samples.iter().map(|text| cut_to(column, text)).all(|cut| cut);
+        let longest = samples.iter().all(|text| cut_to(column, text));
         longest.then(|| {
             format!("the text is longer than the {} characters that the field takes; it is cut there", column.length)
         })

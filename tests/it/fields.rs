@@ -6,7 +6,7 @@ use ctibridge::journal::{AgentUser, Note, mapping};
 use serde_json::{Value, json};
 
 use crate::support::desk::{Desk, found, id};
-use crate::support::site::text;
+use crate::support::site::{Site, text};
 
 const CONTACT: &str = "003000000000001AAA";
 const ACCOUNT: &str = "001000000000001AAA";
@@ -182,4 +182,25 @@ async fn with_the_api_calls_nearly_used_up_tasks_are_written_and_nothing_else_is
     let task = desk.task("3");
     assert_eq!(text(&task, "WhatId"), "");
     assert!(text(&task, "Description").contains("The caller was not looked up"), "{task:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_online_check_names_templates_and_agents_that_do_not_fit_the_org() {
+    let change = |settings: String| {
+        let settings = settings.replace("[log]", "[log.fields]\n\"Nowhere__c\" = \"x\"\n[log]");
+        settings.replace("extension = \"103\"", "extension = \"103\"\nsalesforce_user = \"gone@acme.example\"")
+    };
+    let site = Site::new(change).await;
+    let gone = json!({ "Username": "gone@acme.example", "LastName": "Gone", "IsActive": false });
+    site.salesforce.insert("User", &gone).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_ctibridge"))
+        .args(["check", "--online", "--no-wait", "--config"])
+        .arg(site.daemon.settings_file())
+        .env_clear()
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("FAILED  Task templates: log.fields.Nowhere__c: the Task has no such field"), "{said}");
+    assert!(said.contains("FAILED  agents: agent 103: the Salesforce user is inactive; name the successor"), "{said}");
 }

@@ -107,10 +107,10 @@ async fn a_value_that_another_task_has_is_tried_again_and_then_parked_with_the_r
     for unique in ["1", "2", "3"] {
         desk.call(unique, Vec::new()).await;
     }
-    desk.until("one is logged", std::time::Duration::from_secs(60), |counts| counts.done == 1 && counts.waiting == 2)
+    desk.until("one is logged", std::time::Duration::from_mins(1), |counts| counts.done == 1 && counts.waiting == 2)
         .await;
     desk.salesforce.edit("Task", text(&desk.task("1"), "Id"), &json!({ "Code__c": "other" })).unwrap();
-    desk.until("the next", std::time::Duration::from_secs(60), |counts| counts.done == 2).await;
+    desk.until("the next", std::time::Duration::from_mins(1), |counts| counts.done == 2).await;
     desk.settled().await;
     let reason = desk.parked().await;
     assert_eq!(reason.code, "DUPLICATE_VALUE");
@@ -146,7 +146,7 @@ async fn locked_rows_are_tried_again_and_hold_up_no_other() {
     for nth in 0..200 {
         desk.journal.ended(finished(&nth.to_string()), Some(answer(Vec::new()))).await;
     }
-    desk.until("the others", std::time::Duration::from_secs(60), |counts| counts.done >= 197).await;
+    desk.until("the others", std::time::Duration::from_mins(1), |counts| counts.done >= 197).await;
     desk.settled().await;
     assert_eq!((desk.tasks().len(), desk.journal.counts().parked), (200, 0));
 }

@@ -1,7 +1,8 @@
 //! What Salesforce and the way to it may do: calls wait on disk, nothing is lost or written twice, and little is asked.
 //!
 //! The figures are printed. The counts are settings: the usual ones are for every change, a release takes
-//! `CTIBRIDGE_TEST_BACKLOG=10000 CTIBRIDGE_TEST_HOUR=10000`.
+//! `CTIBRIDGE_TEST_BACKLOG=10000 CTIBRIDGE_TEST_HOUR=10000`, and may play the hour in its own time with
+//! `CTIBRIDGE_TEST_FASTER=1`.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -18,8 +19,8 @@ use crate::support::world::wait;
 const BACKLOG: u64 = 2_000;
 /// Calls of the hour that is played.
 const HOUR: u64 = 1_000;
-/// How much faster than in life the hour is played.
-const FASTER: u32 = 20;
+/// How much faster than in life the hour is played; 1 is a real hour.
+const FASTER: u64 = 20;
 
 fn count(name: &str, usual: u64) -> u64 {
     #[expect(clippy::disallowed_methods, reason = "a test has no settings; a release sets it")]
@@ -56,7 +57,7 @@ async fn a_backlog_drains_in_full_batches_when_salesforce_is_back() {
     down(&desk).await;
     let (began, asked) = (Instant::now(), desk.salesforce.api_calls());
     desk.salesforce.set(|knobs| knobs.down = false);
-    desk.until("drained", Duration::from_secs(60), |counts| counts.waiting == 0 && counts.done == calls).await;
+    desk.until("drained", Duration::from_mins(1), |counts| counts.waiting == 0 && counts.done == calls).await;
     let (took, asked) = (began.elapsed(), desk.salesforce.api_calls() - asked);
     println!("outage: {calls} calls drained in {:.1} s with {asked} API calls", took.as_secs_f64());
     each_is_one_task(&desk, calls);
@@ -65,20 +66,21 @@ async fn a_backlog_drains_in_full_batches_when_salesforce_is_back() {
 }
 
 /// Calls that come at random times, so many an hour on average, and wait so long for company.
-struct Hour {
+struct Traffic {
     calls: u64,
-    an_hour: f64,
+    per_hour: f64,
     window: Duration,
     /// How much faster than in life it is played: the window and the pauses between calls are shorter by it.
-    faster: u32,
+    faster: u64,
 }
 
-impl Hour {
+impl Traffic {
     /// API calls a call, all that the sender asks included: users, statuses and fields once.
     async fn play(&self) -> f64 {
-        let window = (self.window / self.faster).as_millis();
+        let faster = u32::try_from(self.faster).unwrap();
+        let window = (self.window / faster).as_millis();
         let desk = Desk::new(&json!({}), &format!("batch_window = \"{window}ms\"")).await;
-        let pause = 3_600.0 / self.an_hour / f64::from(self.faster);
+        let pause = 3_600.0 / self.per_hour / f64::from(faster);
         let mut chance = fastrand::Rng::with_seed(7);
         let mut next = Instant::now();
         for nth in 0..self.calls {
@@ -93,7 +95,7 @@ impl Hour {
         let each = asked as f64 / self.calls as f64;
         println!(
             "{} of {} calls an hour, {:?} for company, played {} times as fast: {asked} API calls, {each:.4} a call",
-            self.calls, self.an_hour, self.window, self.faster
+            self.calls, self.per_hour, self.window, self.faster
         );
         desk.stop().await;
         each
@@ -103,20 +105,30 @@ impl Hour {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_calls_an_hour_cost_a_fifth_of_an_api_call_each() {
     let calls = count("CTIBRIDGE_TEST_HOUR", HOUR);
-    let hour = Hour { calls, an_hour: 10_000.0, window: Duration::from_secs(2), faster: FASTER };
+    let hour = Traffic {
+        calls,
+        per_hour: 10_000.0,
+        window: Duration::from_secs(2),
+        faster: count("CTIBRIDGE_TEST_FASTER", FASTER),
+    };
     assert!(hour.play().await <= 0.2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_half_a_minute_for_company_they_cost_a_fiftieth() {
     let calls = count("CTIBRIDGE_TEST_HOUR", HOUR);
-    let hour = Hour { calls, an_hour: 10_000.0, window: Duration::from_secs(30), faster: FASTER };
+    let hour = Traffic {
+        calls,
+        per_hour: 10_000.0,
+        window: Duration::from_secs(30),
+        faster: count("CTIBRIDGE_TEST_FASTER", FASTER),
+    };
     assert!(hour.play().await <= 0.02);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_one_call_a_minute_each_costs_one_api_call_and_the_hour_a_few() {
-    let hour = Hour { calls: 60, an_hour: 60.0, window: Duration::from_secs(2), faster: 300 };
+    let hour = Traffic { calls: 60, per_hour: 60.0, window: Duration::from_secs(2), faster: 300 };
     assert!(hour.play().await <= 1.1);
 }
 

@@ -1,8 +1,9 @@
 //! Which Salesforce user each agent is.
 
 use super::report::Finding;
+use crate::journal::{self, AgentUser};
 use crate::pops::Agent;
-use crate::salesforce::{Client, User};
+use crate::salesforce::{Client, Error, User};
 use crate::settings::Settings;
 
 /// Agents of the settings, or else all users with an extension.
@@ -15,27 +16,32 @@ pub(super) async fn mapped(client: &Client, settings: &Settings) -> Finding {
             ));
         }
     };
+    let told = match notices(client, settings).await {
+        Ok(told) => told,
+        Err(error) => return Finding::Failed(error.to_string()),
+    };
     let by_extension = settings.agents.match_user_extension;
-    if settings.agent_list.is_empty() {
+    if settings.agent_list.is_empty() && told.is_empty() {
         return if by_extension { with_extension(&users) } else { nobody() };
     }
-    let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    for agent in &settings.agent_list {
-        match users.iter().find(|user| is(user, agent, by_extension)) {
-            Some(user) => known.push(format!("{} is {}", agent.extension, user.username)),
-            None => unknown.push(agent.extension.as_str()),
-        }
-    }
-    let known = known.join(", ");
-    if unknown.is_empty() {
-        return Finding::Ok(known);
-    }
-    let separator = if known.is_empty() { "" } else { "; " };
-    Finding::Failed(format!(
-        "no active Salesforce user for {}; set Extension in Setup: Users, the user, Edit, or salesforce_user in [[agent]]{separator}\
-         {known}",
-        unknown.join(", ")
-    ))
+    let known = settings.agent_list.iter().filter_map(|agent| {
+        let user = users.iter().find(|user| is(user, agent, by_extension))?;
+        Some(format!("{} is {}", agent.extension, user.username))
+    });
+    let known: Vec<String> = known.collect();
+    if told.is_empty() { Finding::Ok(known.join(", ")) } else { Finding::Failed([told, known].concat().join("; ")) }
+}
+
+/// What the journal has to say of agents without a user and of the fallback owner.
+async fn notices(client: &Client, settings: &Settings) -> Result<Vec<String>, Error> {
+    let agents = settings.agent_list.iter().map(|agent| AgentUser {
+        extension: agent.extension.clone(),
+        name: agent.name.clone(),
+        salesforce_user: agent.salesforce_user.clone(),
+    });
+    let agents: Vec<AgentUser> = agents.collect();
+    let by_extension = settings.agents.match_user_extension;
+    Ok(journal::mapping(client, &agents, by_extension, &settings.log.fallback_owner).await?.notices)
 }
 
 fn with_extension(users: &[User]) -> Finding {

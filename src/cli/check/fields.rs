@@ -1,6 +1,7 @@
 //! Whether the bridge's user can see and write the fields that are used.
 
 use super::report::Finding;
+use crate::journal::{self, TaskFields, Templates};
 use crate::salesforce::{Client, Error, Field};
 
 /// Fields of the Task that ctibridge fills.
@@ -67,6 +68,27 @@ pub(super) fn key(task: &Result<Vec<Field>, Error>, name: &str) -> Finding {
         return Finding::Ok(format!("{name} is a unique external id that can be written"));
     }
     Finding::Failed(format!("{name} {} ({place})", wrong.join("; it ")))
+}
+
+/// Whether the templates of `[log]` fit the fields that they fill.
+pub(super) async fn templates(client: &Client, log: &journal::Config) -> Finding {
+    let columns = match client.columns("Task").await {
+        Ok(columns) => columns,
+        Err(error) => return Finding::Failed(format!("{error}; {ACCESS}")),
+    };
+    let templates = match Templates::new(log) {
+        Ok(templates) => templates,
+        Err(error) => return Finding::Failed(error.to_string()),
+    };
+    let (_, problems) = TaskFields::new(columns, log, &templates);
+    if problems.is_empty() {
+        return Finding::Ok(match log.fields.len() {
+            0 => "the subject fits".to_owned(),
+            count => format!("the subject and {count} more fit their fields"),
+        });
+    }
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Finding::Failed(told.join("; "))
 }
 
 /// The phone fields of an object.

@@ -53,6 +53,7 @@ async fn salesforce(client: &Client, settings: &Settings, report: &mut Report) -
     let task = client.describe("Task").await;
     report.tell("Task fields", fields::written(&task))?;
     report.tell("Task key", fields::key(&task, &settings.log.external_id_field))?;
+    report.tell("Task templates", fields::templates(client, &settings.log).await)?;
     for object in &settings.directory.objects {
         report.tell(&format!("{object} phone fields"), fields::phones(client, object).await.into())?;
     }

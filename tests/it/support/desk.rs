@@ -88,7 +88,7 @@ impl Desk {
 
     /// Waits until nothing waits.
     pub async fn settled(&self) {
-        self.until("all settled", Duration::from_secs(60), |counts| counts.waiting == 0).await;
+        self.until("all settled", Duration::from_mins(1), |counts| counts.waiting == 0).await;
     }
 
     pub fn tasks(&self) -> Vec<Record> {
