@@ -29,6 +29,7 @@ pub struct User {
 
 /// A field that the bridge's user can see.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own in Salesforce's description")]
 pub struct Field {
     pub name: String,
     /// `phone`, `string`, `reference` and so on.
@@ -44,8 +45,6 @@ pub struct Field {
     /// Whether the bridge's user may fill it in a new record.
     #[serde(rename = "createable", default)]
     pub may_create: bool,
-    #[serde(rename = "updateable", default)]
-    pub may_update: bool,
 }
 
 #[derive(Deserialize)]
