@@ -46,6 +46,7 @@ pub struct Metrics {
     calls_ended: Family<DispositionLabel, Counter>,
     pops_sent: Counter,
     pops_withdrawn: Counter,
+    pops_not_kept: Counter,
     pop_latency: Histogram,
     lookups: Family<SourceLabel, Histogram, fn() -> Histogram>,
     tasks_done: Gauge,
@@ -91,6 +92,11 @@ impl Metrics {
     pub fn pop_sent(&self, after: Duration) {
         self.pops_sent.inc();
         self.pop_latency.observe(after.as_secs_f64());
+    }
+
+    /// A screen was told of a call that was not written down yet, because the disk is full or stuck.
+    pub fn pop_not_kept(&self) {
+        self.pops_not_kept.inc();
     }
 
     pub fn pop_withdrawn(&self) {
@@ -146,6 +152,7 @@ impl Default for Metrics {
             calls_ended: Family::default(),
             pops_sent: Counter::default(),
             pops_withdrawn: Counter::default(),
+            pops_not_kept: Counter::default(),
             pop_latency: seconds(),
             lookups: Family::new_with_constructor(seconds),
             tasks_done: Gauge::default(),
@@ -179,6 +186,8 @@ impl Metrics {
         registry.register("calls_ended", "Calls that ended", self.calls_ended.clone());
         registry.register("pops_sent", "Pops shown to agents", self.pops_sent.clone());
         registry.register("pops_withdrawn", "Pops taken back", self.pops_withdrawn.clone());
+        let not_kept = self.pops_not_kept.clone();
+        registry.register("pops_not_kept", "Pops and updates that a full or stuck disk did not hold back", not_kept);
         let latency = self.pop_latency.clone();
         registry.register_with_unit("pop_latency", "From the phone system's word to the pop", Unit::Seconds, latency);
         let lookups = self.lookups.clone();
@@ -253,6 +262,7 @@ mod tests {
         metrics.call_ended("Missed");
         metrics.pop_sent(Duration::from_millis(7));
         metrics.pop_withdrawn();
+        metrics.pop_not_kept();
         metrics.lookup("live", Duration::from_millis(120));
         metrics.journal(2, 1, 5);
         metrics.api_used(250, 1000);
@@ -266,6 +276,7 @@ mod tests {
             "ctibridge_calls_ended_total{disposition=\"Missed\"} 1",
             "ctibridge_pop_latency_seconds_bucket{le=\"0.01\"} 1",
             "ctibridge_pops_withdrawn_total 1",
+            "ctibridge_pops_not_kept_total 1",
             "ctibridge_lookup_seconds_count{source=\"live\"} 1",
             "ctibridge_tasks_done 5",
             "ctibridge_tasks_waiting 2",

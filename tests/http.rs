@@ -221,6 +221,7 @@ fn contact(id: &str, name: &str) -> Match {
         person_contact_id: None,
         field: "Phone".into(),
         exactness: Exactness::Exact,
+        group: 0,
         reason: "same number".into(),
     }
 }

@@ -613,7 +613,7 @@ async fn the_command_says_it_too() {
 async fn the_browser_is_shown_why_not() {
     let desk = Desk::new().await;
     for (turn, says) in [
-        (json!({ "app_scopes": ["api"] }), "`scopes` names a scope that the app does not have"),
+        (json!({ "scopes": ["api"] }), "`scopes` names a scope that the app does not have"),
         (
             json!({ "deny_login": { "error": "access_denied", "description": "end-user denied authorization" } }),
             "refused in the browser",

@@ -62,6 +62,9 @@ pub struct Match {
     /// The field that holds the number.
     pub field: String,
     pub exactness: Exactness,
+    /// Matches of one group are equals, whom only the name and the id order. Groups count upwards from 0, the best.
+    #[serde(default)]
+    pub group: u16,
     /// Why it is a match and stands where it stands, in plain words.
     pub reason: String,
 }

@@ -2,12 +2,14 @@
 
 pub mod answer;
 mod config;
+pub mod index;
 mod live;
 mod memory;
 mod rank;
 mod reading;
 pub mod row;
 mod shape;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +23,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use self::answer::{Answer, Match, Source};
+use self::index::Index;
 use self::live::Live;
 use self::memory::{Memory, Outcome};
 use crate::phone::{NumberPlan, PhoneNumber};
@@ -36,6 +39,7 @@ const MAX_FLIGHTS: usize = 1000;
 pub struct Directory(Arc<Inner>);
 
 struct Inner {
+    index: Index,
     live: Live,
     deadline: Duration,
     memory: Mutex<Memory>,
@@ -57,11 +61,18 @@ impl Directory {
     pub fn new(client: Client, plan: NumberPlan, config: Config) -> Self {
         Self(Arc::new(Inner {
             deadline: config.deadline,
+            index: Index::new(plan.clone()),
             live: Live::new(client, plan, config),
             memory: Mutex::default(),
             flights: Mutex::default(),
             tasks: TaskTracker::new(),
         }))
+    }
+
+    /// The local copy, for who keeps it as the org is.
+    #[must_use]
+    pub fn index(&self) -> &Index {
+        &self.0.index
     }
 
     /// Logs in and learns the org's phone fields, so that the first caller does not wait for that.

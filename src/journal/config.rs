@@ -28,6 +28,10 @@ pub struct Config {
     #[serde(with = "duration")]
     #[schemars(with = "String")]
     pub settle_after: Duration,
+    /// What is logged is remembered for this long: agents may add to it, and a call that is told of again is known.
+    #[serde(with = "duration")]
+    #[schemars(with = "String")]
+    pub keep_done: Duration,
     /// Template of the Task's subject.
     pub subject: String,
     /// More Task fields: API name = template.

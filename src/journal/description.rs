@@ -61,6 +61,7 @@ fn words(task: &Task, what: &Happening) -> String {
         Happening::Queued(queue) => format!("came into queue {}", one_line(queue)),
         Happening::Rang(extension) => format!("rang {}", who(extension)),
         Happening::Answered(extension) => format!("{} answered", who(extension)),
+        Happening::AnsweredBySomeone => "answered; the phone system does not say by whom".to_owned(),
         Happening::OutsideAnswered => "the outside party answered".to_owned(),
         Happening::Held(extension) => format!("held by {}", who(extension)),
         Happening::Resumed(extension) => format!("taken back by {}", who(extension)),

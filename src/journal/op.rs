@@ -130,6 +130,11 @@ impl Op {
         }
     }
 
+    /// Whether it is written ahead of the database. The others are made by those who wait for the commit, or can be made again.
+    pub fn goes_ahead(&self) -> bool {
+        matches!(self, Self::Keep { .. } | Self::Ended { .. } | Self::Forget { .. })
+    }
+
     /// Whether it may give the sender something to do.
     pub fn is_news(&self) -> bool {
         matches!(self, Self::Ended { .. } | Self::Note { .. } | Self::Retry(_) | Self::Split { .. } | Self::Settle(_))

@@ -44,8 +44,6 @@ const LAST_BATCH: Duration = Duration::from_secs(10);
 const PEOPLE: Duration = Duration::from_hours(1);
 /// As [`PEOPLE`], when they could not all be read.
 const PEOPLE_SOON: Duration = Duration::from_mins(5);
-/// For this long agents may add to a call, and a call that is told of again is known.
-const REMEMBER: Duration = Duration::from_hours(7 * 24);
 /// Between two times that what is long done is forgotten.
 const PRUNE: Duration = Duration::from_mins(5);
 
@@ -155,6 +153,7 @@ impl Sender {
     /// One thing at a time, the most urgent first. Says how long there is nothing to do.
     async fn round(&mut self) -> Result<Duration, Trouble> {
         self.resume().await?;
+        self.prune().await?;
         let now = self.now();
         let ahead = self.journal.reader.ahead(now, ROWS).await?;
         if ahead.due == 0 {
@@ -169,7 +168,6 @@ impl Sender {
         }
         self.probe().await?;
         self.know_people().await?;
-        self.prune().await?;
         if ahead.unsure {
             self.look_up().await?;
         } else {
@@ -232,7 +230,7 @@ impl Sender {
             return Ok(());
         }
         self.pruned = Some(Instant::now());
-        let age = SignedDuration::try_from(REMEMBER).unwrap_or_default();
+        let age = SignedDuration::try_from(self.settings.config.keep_done).unwrap_or(SignedDuration::MAX);
         if let Ok(before) = self.now().checked_sub(age) {
             self.journal.ask(Op::Prune { before }).await?;
         }
@@ -252,8 +250,8 @@ impl Sender {
             let (ids, at) = (unreadable, self.now());
             let reason = Reason {
                 code: "UNREADABLE".to_owned(),
-                message: "written by another version of ctibridge".to_owned(),
-                advice: "run the version that wrote it, or drop this entry".to_owned(),
+                message: "damaged on disk, or written by another version of ctibridge".to_owned(),
+                advice: "run the version that wrote it, restore the file from a backup, or drop this entry".to_owned(),
             };
             self.journal.ask(Op::Park { ids, at, reason }).await?;
         }

@@ -12,7 +12,7 @@ use super::note::Note;
 use super::owner::{Owner, Owners, responsible, talkers};
 use super::template::{Templates, Variables};
 use super::text::{cut, lines, one_line};
-use crate::calls::record::{CallRecord, Direction, Extension};
+use crate::calls::record::{CallKey, CallRecord, Direction, Extension};
 use crate::directory::answer::Answer;
 use crate::phone::PhoneNumber;
 use crate::salesforce::{RecordId, Row, Value};
@@ -64,18 +64,17 @@ impl<'a> From<&'a Entry> for Part<'a> {
 /// With a Task for each agent, a call that nobody talked on is still one Task, under the call's own key.
 #[must_use]
 pub fn keys(record: &CallRecord, per: Per) -> Vec<(String, Option<Extension>)> {
-    let call = record.call.key.as_str();
+    let call = &record.call.key;
     let talkers = talkers(record);
     if per == Per::Call || talkers.is_empty() {
-        return vec![(call.to_owned(), None)];
+        return vec![(key(call, None), None)];
     }
-    talkers
-        .into_iter()
-        .map(|part| {
-            let extension = &part.extension;
-            (format!("{call}-{}", safe(extension)), Some(extension.clone()))
-        })
-        .collect()
+    talkers.into_iter().map(|part| (key(call, Some(&part.extension)), Some(part.extension.clone()))).collect()
+}
+
+/// The key of the whole call, or of one agent's part of it.
+pub(super) fn key(call: &CallKey, agent: Option<&Extension>) -> String {
+    agent.map_or_else(|| call.to_string(), |extension| format!("{call}-{}", safe(extension)))
 }
 
 fn safe(extension: &Extension) -> String {

@@ -199,6 +199,7 @@ pub(super) mod tests {
             person_contact_id: None,
             field: "Phone".into(),
             exactness: Exactness::Exact,
+            group: 0,
             reason: "same number".into(),
         }
     }

@@ -3,6 +3,7 @@
 mod allowance;
 mod calls;
 mod daemon;
+mod disk;
 mod faults;
 mod gap;
 mod kill;

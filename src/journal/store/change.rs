@@ -11,6 +11,7 @@ use crate::journal::Counts;
 use crate::journal::entry::{EntryId, EntryState, Event, Reason};
 use crate::journal::note::{Note, Noted, merge};
 use crate::journal::op::{Changed, Op, Outcome, Settled, Settlement};
+use crate::journal::seal::seal;
 
 pub(super) async fn apply(connection: &mut SqliteConnection, op: &Op) -> Written<Outcome> {
     match op {
@@ -52,7 +53,7 @@ async fn keep(connection: &mut SqliteConnection, call: &str, json: &str) -> Writ
          ON CONFLICT (call) DO UPDATE SET json = excluded.json",
     )
     .bind(call)
-    .bind(json)
+    .bind(seal(json))
     .execute(connection)
     .await?;
     Ok(())
@@ -67,8 +68,8 @@ async fn ended(connection: &mut SqliteConnection, call: &str, record: &str, answ
          ON CONFLICT (key) DO NOTHING",
     )
     .bind(call)
-    .bind(record)
-    .bind(answer)
+    .bind(seal(record))
+    .bind(answer.map(seal))
     .execute(&mut *connection)
     .await?;
     forget(connection, call).await
@@ -203,7 +204,11 @@ async fn split(connection: &mut SqliteConnection, id: EntryId, agents: &[(String
 }
 
 async fn answered(connection: &mut SqliteConnection, id: EntryId, answer: &str) -> Written<()> {
-    sqlx::query("UPDATE entries SET answer = ?2 WHERE id = ?1").bind(id.0).bind(answer).execute(connection).await?;
+    sqlx::query("UPDATE entries SET answer = ?2 WHERE id = ?1")
+        .bind(id.0)
+        .bind(seal(answer))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -241,7 +246,7 @@ async fn settle(connection: &mut SqliteConnection, settlement: &Settlement) -> W
         Settled::Event(event) => (event.clone(), current.task),
         Settled::Task(task, at) => {
             let noted = current.noted != current.sent_noted;
-            (Event::Logged { at: *at, noted }, Some(task.to_string()))
+            (Event::Logged { at: *at, noted }, Some(seal(task.as_str())))
         }
     };
     sqlx::query("UPDATE entries SET task = ?2, attempts = ?3, repairs = ?4 WHERE id = ?1")
@@ -272,6 +277,7 @@ async fn park(connection: &mut SqliteConnection, id: EntryId, at: Timestamp, rea
     save(connection, id, &EntryState::Parked { at, reason }).await
 }
 
+/// What it gives free goes back to the file system, 32 MiB at a time.
 async fn prune(connection: &mut SqliteConnection, before: Timestamp) -> Written<()> {
     sqlx::query(
         "DELETE FROM entries WHERE id IN
@@ -280,7 +286,8 @@ async fn prune(connection: &mut SqliteConnection, before: Timestamp) -> Written<
     .bind(before.as_millisecond())
     .execute(&mut *connection)
     .await?;
-    sqlx::query("DELETE FROM dropped WHERE at < ?1").bind(before.as_millisecond()).execute(connection).await?;
+    sqlx::query("DELETE FROM dropped WHERE at < ?1").bind(before.as_millisecond()).execute(&mut *connection).await?;
+    sqlx::query("PRAGMA incremental_vacuum(8192)").execute(connection).await?;
     Ok(())
 }
 

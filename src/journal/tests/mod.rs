@@ -1,5 +1,7 @@
 //! Stories of calls on their way to disk and into Salesforce.
 
+mod damage;
+mod layouts;
 mod owners;
 mod plans;
 mod rows;
@@ -27,6 +29,7 @@ pub(super) fn config() -> Config {
         fallback_owner: String::new(),
         batch_window: Duration::from_secs(2),
         settle_after: Duration::from_mins(11),
+        keep_done: Duration::from_hours(7 * 24),
         subject: "{{ direction | title }} call {{ 'from' if direction == 'inbound' else 'to' }} {{ caller }}".into(),
         fields: BTreeMap::new(),
     }

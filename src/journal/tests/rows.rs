@@ -62,6 +62,7 @@ fn found(object: &str, record: &str, account: Option<&str>) -> Match {
         person_contact_id: None,
         field: "Phone".into(),
         exactness: Exactness::Exact,
+        group: 0,
         reason: String::new(),
     }
 }

@@ -152,6 +152,7 @@ fn contact() -> Match {
         person_contact_id: None,
         field: "Phone".into(),
         exactness: Exactness::Exact,
+        group: 0,
         reason: String::new(),
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Instant};
 use super::{
     Credentials,
     exchange::Ask,
+    jobs::Jobs,
     knobs::{Fault, FaultKind, Knobs},
     query::OpenQuery,
     sessions::Sessions,
@@ -29,6 +30,9 @@ pub(crate) struct World {
     pub(crate) pages: Vec<OpenQuery>,
     /// How many queries needed pages.
     pub(crate) queries: u64,
+    pub(crate) jobs: Jobs,
+    /// Ids of the records that were last made, changed or looked at, the newest first.
+    pub(crate) recent: Vec<String>,
     /// Rows still to be refused with a lock error in the request at hand.
     pub(crate) locked_rows: u32,
     pub(crate) chance: fastrand::Rng,
@@ -68,7 +72,7 @@ impl World {
         let zone = self.org.row("User", user);
         let zone = zone.and_then(|row| text(&row.fields, "TimeZoneSidKey"));
         let zone = zone.and_then(|name| TimeZone::get(name).ok());
-        Clock { now: self.now(), zone: zone.unwrap_or(TimeZone::UTC) }
+        Clock { now: self.now(), zone: zone.unwrap_or(TimeZone::UTC), user: user.to_owned() }
     }
 
     pub(crate) fn index(&self) -> Index {
@@ -85,6 +89,9 @@ impl World {
             let statuses: Vec<_> =
                 statuses.map(|status| (status.label.clone(), status.closed, status.default)).collect();
             self.org.set_task_statuses(&statuses);
+        }
+        if knobs.hidden != self.knobs.hidden {
+            self.org.hide(&knobs.hidden);
         }
         self.knobs = knobs;
     }

@@ -18,11 +18,14 @@ use super::world::{self, http, wait};
 /// The tokens of all agents and of the operator.
 pub const TOKEN: &str = "a-token-that-only-this-test-knows";
 
+const BINARY: &str = env!("CARGO_BIN_EXE_ctibridge");
+
 /// A state folder, a settings file and, while it runs, the process.
 pub struct Daemon {
     dir: TempDir,
     port: u16,
     child: Option<Child>,
+    client: reqwest::Client,
     level: String,
 }
 
@@ -35,7 +38,7 @@ impl Daemon {
         let settings = world::settings(salesforce, &asterisk.url(), &dir.path().join("state"))
             .replace("listen = \"127.0.0.1:0\"", &format!("listen = \"127.0.0.1:{port}\"\nadmin_token = \"{TOKEN}\""))
             .replace("[[agent]]", &format!("[[agent]]\ntoken_sha256 = \"{hash:x}\""));
-        let daemon = Self { dir, port, child: None, level: "info".to_owned() };
+        let daemon = Self { dir, port, child: None, client: http(), level: "info".to_owned() };
         fs::write(daemon.settings_file(), change(settings)).unwrap();
         fs::set_permissions(daemon.settings_file(), fs::Permissions::from_mode(0o600)).unwrap();
         daemon
@@ -61,9 +64,30 @@ impl Daemon {
     }
 
     pub fn start(&mut self) {
+        self.start_under(&[]);
+    }
+
+    /// Starts it by way of another program, which must become it: `strace -D`.
+    pub fn start_under(&mut self, program: &[&str]) {
         assert!(self.child.is_none(), "it runs already");
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
-        self.child = Some(command(&self.settings_file()).args(["--log", &self.level]).stderr(log).spawn().unwrap());
+        let mut command = match program.split_first() {
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(BINARY);
+                command
+            }
+            None => Command::new(BINARY),
+        };
+        let command = run(&mut command, &self.settings_file()).args(["--log", &self.level]);
+        self.child = Some(command.stderr(log).spawn().unwrap());
+    }
+
+    /// How it ended, if it has by itself; it may be started again then.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let ended = self.child.as_mut()?.try_wait().unwrap()?;
+        self.child = None;
+        Some(ended)
     }
 
     /// Runs a second one on the same state folder to its end, which must come by itself.
@@ -71,7 +95,7 @@ impl Daemon {
         let settings = fs::read_to_string(self.settings_file()).unwrap();
         let file = self.dir.path().join("rival.toml");
         fs::write(&file, settings.replace(&format!("127.0.0.1:{}", self.port), "127.0.0.1:0")).unwrap();
-        command(&file).output().unwrap()
+        run(&mut Command::new(BINARY), &file).output().unwrap()
     }
 
     /// Ends it as a power cut would.
@@ -119,7 +143,7 @@ impl Daemon {
 
     /// What the operator is answered; none while it does not serve.
     pub async fn ask(&self, path: &str) -> Option<(u16, Value)> {
-        let answer = http().get(format!("{}{path}", self.base())).bearer_auth(TOKEN).send().await.ok()?;
+        let answer = self.client.get(format!("{}{path}", self.base())).bearer_auth(TOKEN).send().await.ok()?;
         let status = answer.status().as_u16();
         Some((status, serde_json::from_slice(&answer.bytes().await.ok()?).unwrap_or_default()))
     }
@@ -157,8 +181,6 @@ impl Drop for Daemon {
     }
 }
 
-fn command(settings: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ctibridge"));
-    command.args(["run", "--config"]).arg(settings).env_clear().stdin(Stdio::null());
-    command
+fn run<'a>(command: &'a mut Command, settings: &Path) -> &'a mut Command {
+    command.args(["run", "--config"]).arg(settings).env_clear().stdin(Stdio::null())
 }
