@@ -160,7 +160,11 @@ fn the_index_finds_what_live_matching_accepts_through_a_storm_of_changes() {
             assert_same(&index, &plan, &rows, &mut random);
             let stats = index.stats();
             index.apply(rows.values().cloned().map(Change::Put).collect());
-            assert_eq!(Stats { bytes: 0, ..index.stats() }, Stats { bytes: 0, ..stats }, "the same once more changes nothing");
+            assert_eq!(
+                Stats { bytes: 0, ..index.stats() },
+                Stats { bytes: 0, ..stats },
+                "the same once more changes nothing"
+            );
         }
         let filled = rows.values().filter(|row| !row.phones.is_empty());
         assert_eq!(index.stats().records, filled.count() as u64);
