@@ -9,8 +9,9 @@ use ctibridge::calls::record::{AgentPart, CallKey, Direction, Extension, OpenCal
 use ctibridge::calls::step::{PopState, WithdrawReason};
 use ctibridge::directory::answer::{Answer, Exactness, Match, Source};
 use ctibridge::http::{
-    Access, CallView, DirectoryState, Fate, FeedPhase, FeedState, GrantTrouble, Handles, JournalEntry, JournalHandles,
-    JournalQuery, JournalState, JournalTrouble, Note, Proxies, ROUTES, Readiness, SalesforceState, ask, serve,
+    Access, CallView, ComparisonResult, DirectoryState, Fate, FeedPhase, FeedState, GrantTrouble, Handles,
+    JournalEntry, JournalHandles, JournalQuery, JournalState, JournalTrouble, Note, Proxies, ROUTES, Readiness,
+    SalesforceState, ask, serve,
 };
 use ctibridge::phone::{NumberPlan, PhoneNumber};
 use ctibridge::pops::{AgentStore, Hub, Linker, Pop, Seen, UnknownCaller};
@@ -290,6 +291,7 @@ fn journal(notes: &Arc<Mutex<Vec<Note>>>) -> JournalHandles {
         }),
         show: ask(move |id| async move { known(id) }),
         retry: ask(move |id| async move { known(id) }),
+        reconcile: ask(move |_| async move { Ok(ComparisonResult { compared: 0, differing: Vec::new(), next: None }) }),
         drop: ask(move |id| async move { known(id).map(drop) }),
         note: ask(move |note| {
             notes.lock().unwrap().push(note);

@@ -122,7 +122,7 @@ fn journal_handles(parts: &Parts) -> JournalHandles {
     let journal = || parts.journal.clone();
     let (list, show, retry, drop, note_to, agents_of) =
         (journal(), journal(), journal(), journal(), journal(), journal());
-    let board = parts.board.clone();
+    let (board, compared, client) = (parts.board.clone(), journal(), parts.client.clone());
     JournalHandles {
         list: ask(move |query: JournalQuery| {
             let journal = list.clone();
@@ -139,6 +139,10 @@ fn journal_handles(parts: &Parts) -> JournalHandles {
         drop: ask(move |id: String| {
             let journal = drop.clone();
             async move { ledger::give_up(&journal, &id).await }
+        }),
+        reconcile: ask(move |wanted: http::Comparison| {
+            let (journal, client) = (compared.clone(), client.clone());
+            async move { ledger::reconcile(&journal, &client, wanted).await }
         }),
         note: ask(move |note: http::Note| {
             let journal = note_to.clone();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use reqwest::{Method, StatusCode};
+use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::secret::Secret;
@@ -55,6 +56,11 @@ impl Daemon {
 
     pub(super) async fn post(&self, path: &[&str]) -> Result<Json, DaemonError> {
         self.send(Method::POST, path, &[], None).await
+    }
+
+    pub(super) async fn post_json(&self, path: &[&str], body: &impl Serialize) -> Result<Json, DaemonError> {
+        let body = serde_json::to_value(body).context("this cannot be said in JSON")?;
+        self.send(Method::POST, path, &[], Some(&body)).await
     }
 
     pub(super) async fn delete(&self, path: &[&str]) -> Result<Json, DaemonError> {

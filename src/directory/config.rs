@@ -21,6 +21,11 @@ pub struct Config {
     #[serde(with = "duration")]
     #[schemars(with = "String")]
     pub refresh: Duration,
+    /// Objects with more rows are loaded by the Bulk API: each page of a query is an API call for 2,000 rows, a job takes some ten calls
+    /// and one for each 50,000 rows.
+    pub bulk_above: u64,
+    /// Whether the local copy is kept on disk, for a start without Salesforce.
+    pub persist: bool,
     pub live_search: LiveSearch,
     /// A pop is never later than this; it then says "unknown".
     #[serde(with = "duration")]

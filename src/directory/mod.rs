@@ -10,6 +10,7 @@ mod reading;
 pub mod row;
 mod shape;
 pub mod snapshot;
+pub mod sync;
 #[cfg(test)]
 mod tests;
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::calls::CallView;
 use super::grant::{GrantTrouble, Granted};
 use super::health::Readiness;
-use super::journal::{JournalEntry, JournalQuery, JournalTrouble};
+use super::journal::{Comparison, ComparisonResult, JournalEntry, JournalQuery, JournalTrouble};
 use super::notes::Note;
 use super::peer::Proxies;
 use crate::calls::record::{CallKey, Extension};
@@ -66,6 +66,8 @@ pub struct JournalHandles {
     /// Puts an entry back into the queue; gives it as it then is.
     pub retry: Ask<String, Result<JournalEntry, JournalTrouble>>,
     pub drop: Ask<String, Result<(), JournalTrouble>>,
+    /// Holds entries against Salesforce and mends what is missing.
+    pub reconcile: Ask<Comparison, Result<ComparisonResult, JournalTrouble>>,
     /// Keeps what an agent wrote; on disk when it answers.
     pub note: Ask<Note, Result<(), JournalTrouble>>,
     /// Who has to do with the call, open or finished; none: there is no such call.

@@ -36,7 +36,7 @@ pub use config::Config;
 pub use grant::{GrantTrouble, Granted};
 pub use handles::{Ask, Handles, JournalHandles, ask};
 pub use health::{DirectoryState, FeedPhase, FeedState, JournalState, Readiness, SalesforceState};
-pub use journal::{Fate, JournalEntry, JournalQuery, JournalTrouble};
+pub use journal::{Comparison, ComparisonResult, DifferingEntry, Fate, JournalEntry, JournalQuery, JournalTrouble};
 pub use notes::Note;
 pub use peer::{NotAnAddress, Proxies};
 pub use routes::{Access, ROUTES, Route};

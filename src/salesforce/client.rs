@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use reqwest::header::ACCEPT;
-use reqwest::{Method, Url};
+use reqwest::header::{ACCEPT, HeaderMap};
+use reqwest::{Method, Response, Url};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -18,6 +18,7 @@ use super::hosts::Hosts;
 use super::id::RecordId;
 use super::oauth::{Consent, Login};
 use super::problem::ConfigError;
+use super::query::Soql;
 use super::refusal::{self, Answer};
 use super::spent::{CallKind, Purse, Spent};
 use super::token::{Session, Tokens};
@@ -52,6 +53,10 @@ pub(super) struct Call {
     pub place: Place,
     pub question: Option<String>,
     pub body: Option<Vec<u8>>,
+    /// The kind of answer, as a media type.
+    pub accept: &'static str,
+    /// How long the whole answer may take, where that is longer than usual.
+    pub patience: Option<Duration>,
 }
 
 /// Where it is asked.
@@ -84,7 +89,14 @@ impl Place {
 
 impl Call {
     pub fn get(place: impl Into<String>) -> Self {
-        Self { method: Method::GET, place: Place::Data(place.into()), question: None, body: None }
+        Self {
+            method: Method::GET,
+            place: Place::Data(place.into()),
+            question: None,
+            body: None,
+            accept: "application/json",
+            patience: None,
+        }
     }
 }
 
@@ -244,6 +256,24 @@ impl Client {
         session?.user.clone().ok_or(Error::Garbage { status: 200, what: "the token names no user" })
     }
 
+    /// The org that the login leads to. Logs in, if that was not done yet.
+    ///
+    /// # Errors
+    /// When the login fails, or nothing tells the org.
+    pub async fn organization(&self) -> Result<RecordId, Error> {
+        let session = self.0.tokens.session().await;
+        self.0.pulse.note(&session);
+        let session = session?;
+        // A session's id begins with its org's; a token that is a JWT does not.
+        let of_token = session.token.expose().split_once('!').and_then(|(org, _)| RecordId::parse(org).ok());
+        if let Some(org) = of_token.filter(|org| org.as_str().starts_with("00D")) {
+            return Ok(org);
+        }
+        let rows = self.query(&Soql::select("Organization", &["Id"])?.limit(1)).await?;
+        let org = rows.into_iter().next().map(|row| row.id);
+        org.ok_or(Error::Garbage { status: 200, what: "the org's own row was expected" })
+    }
+
     /// The version that is spoken, `v68.0`. Logs in, if that was not done yet.
     ///
     /// # Errors
@@ -255,6 +285,25 @@ impl Client {
 
     /// The body of a successful answer.
     pub(super) async fn call(&self, call: Call) -> Result<Vec<u8>, Error> {
+        Ok(self.call_for(call, MAX_ANSWER).await?.1)
+    }
+
+    /// The head and the body of a successful answer that may be this large.
+    pub(super) async fn call_for(&self, call: Call, most: usize) -> Result<(HeaderMap, Vec<u8>), Error> {
+        self.0.governor.admit(Instant::now())?;
+        let read = async {
+            let answer = self.try_twice(&call).await?;
+            let headers = answer.headers().clone();
+            Ok((headers, transport::body(answer, most).await?))
+        };
+        let outcome = read.await;
+        self.0.governor.note(&outcome, Instant::now());
+        self.0.pulse.note(&outcome);
+        outcome
+    }
+
+    /// A successful answer whose body is still to be read: for one that is too large to be held.
+    pub(super) async fn open(&self, call: Call) -> Result<Response, Error> {
         self.0.governor.admit(Instant::now())?;
         let outcome = self.try_twice(&call).await;
         self.0.governor.note(&outcome, Instant::now());
@@ -262,32 +311,35 @@ impl Client {
         outcome
     }
 
-    async fn try_twice(&self, call: &Call) -> Result<Vec<u8>, Error> {
+    async fn try_twice(&self, call: &Call) -> Result<Response, Error> {
         let before = Error::before_the_write;
         let session = self.0.tokens.session().await.map_err(before)?;
         let version = self.version(&session).await.map_err(before)?;
-        let answer = self.send(&session, version, call).await?;
-        if !answer.wants_new_session() {
-            return answer.judge();
+        match self.send(&session, version, call).await? {
+            Sent::Good(answer) => return Ok(answer),
+            Sent::Bad(answer) if !answer.wants_new_session() => return Err(answer.error()),
+            Sent::Bad(_) => {}
         }
         let newer = self.0.tokens.newer_than(session.generation).await;
         let newer = newer.map_err(before)?;
-        let answer = self.send(&newer, version, call).await?;
-        if answer.wants_new_session() {
-            self.0.tokens.distrust(&newer).await;
-            return Err(Error::Session);
+        match self.send(&newer, version, call).await? {
+            Sent::Good(answer) => Ok(answer),
+            Sent::Bad(answer) if !answer.wants_new_session() => Err(answer.error()),
+            Sent::Bad(_) => {
+                self.0.tokens.distrust(&newer).await;
+                Err(Error::Session)
+            }
         }
-        answer.judge()
     }
 
-    async fn send(&self, session: &Session, version: u16, call: &Call) -> Result<Answer, Error> {
+    async fn send(&self, session: &Session, version: u16, call: &Call) -> Result<Sent, Error> {
         let url = address(&session.instance, version, &call.place)?;
         let mut request = self
             .0
             .http
             .request(call.method.clone(), url)
             .bearer_auth(session.token.expose())
-            .header(ACCEPT, "application/json")
+            .header(ACCEPT, call.accept)
             .header("Sforce-Call-Options", concat!("client=ctibridge/", env!("CARGO_PKG_VERSION")));
         if let Some(question) = &call.question {
             request = request.query(&[("q", question)]).header("Sforce-Query-Options", "batchSize=2000");
@@ -295,10 +347,19 @@ impl Client {
         if let Some(body) = &call.body {
             request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body.clone());
         }
+        if let Some(patience) = call.patience {
+            request = request.timeout(patience);
+        }
         self.0.purse.spend(call.place.kind(), Instant::now());
-        let answer = self.read(request).await?;
-        tracing::debug!(sf.path = call.place.name(), sf.status = answer.status.as_u16(), "asked Salesforce");
-        Ok(answer)
+        let answer = request.send().await.map_err(|error| transport::failed(&error))?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        self.0.governor.usage(transport::api_usage(&headers), Instant::now());
+        tracing::debug!(sf.path = call.place.name(), sf.status = status.as_u16(), "asked Salesforce");
+        if status.is_success() {
+            return Ok(Sent::Good(answer));
+        }
+        let body = transport::body(answer, MAX_ANSWER).await?;
+        Ok(Sent::Bad(Answer { status, headers, body }))
     }
 
     async fn read(&self, request: reqwest::RequestBuilder) -> Result<Answer, Error> {
@@ -329,6 +390,13 @@ impl Client {
         tracing::debug!(sf.version = version, "speaking to Salesforce");
         Ok(version)
     }
+}
+
+/// What came of sending a call.
+enum Sent {
+    /// A success, its body not read yet.
+    Good(Response),
+    Bad(Answer),
 }
 
 fn address(instance: &Url, version: u16, place: &Place) -> Result<Url, Error> {

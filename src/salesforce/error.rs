@@ -112,7 +112,7 @@ pub enum Retry {
 /// How long a busy org is left alone.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// How long an org in read-only mode is left alone.
-const MAINTENANCE_WAIT: Duration = Duration::from_mins(5);
+const MAINTENANCE_WAIT: Duration = Duration::from_secs(30);
 
 impl Error {
     /// Whether and when the same call may succeed.

@@ -160,12 +160,33 @@ pub(super) fn to_page_host(mut url: Url) -> Url {
     let page = url.host_str().and_then(|host| {
         LIGHTNING
             .iter()
-            .find_map(|(lightning, api)| host.strip_suffix(api).map(|domain| format!("{domain}{lightning}")))
+            .find_map(|(lightning, api)| host.strip_suffix(api).map(|domain| format!("{}{lightning}", lasting(domain))))
     });
     if let Some(page) = page {
         let _ = url.set_host(Some(&page));
     }
     url
+}
+
+/// Names from before 2023 have the instance in them, `acme--uat.cs12`; that of the pages never had.
+fn lasting(domain: &str) -> &str {
+    let is_instance = |label: &str| {
+        let letters = label.trim_end_matches(|last: char| last.is_ascii_digit());
+        letters.len() < label.len() && ["na", "cs", "eu", "ap", "um", "gs"].contains(&letters)
+    };
+    domain.rsplit_once('.').filter(|(_, last)| is_instance(last)).map_or(domain, |(domain, _)| domain)
+}
+
+/// Where one logs in; it shows no records.
+pub(super) fn is_login_host(url: &Url) -> bool {
+    matches!(url.host_str(), Some("login.salesforce.com" | "test.salesforce.com"))
+}
+
+/// A host of Salesforce without a My Domain: such an org has the classic pages only.
+pub(super) fn is_classic_host(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        host.ends_with(".salesforce.com") && !host.ends_with(".my.salesforce.com") || host.ends_with(".cloudforce.com")
+    })
 }
 
 fn is_salesforce(host: &str) -> bool {

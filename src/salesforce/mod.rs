@@ -1,8 +1,12 @@
 //! Salesforce over REST: log in, query, search, write rows. Does not know what a call is.
 
 mod advice;
+mod bulk;
 mod client;
+mod column;
+mod composite;
 mod config;
+mod csv;
 mod error;
 mod flow;
 mod found;
@@ -13,6 +17,7 @@ mod hosts;
 mod id;
 mod jwt;
 mod links;
+mod moved;
 mod oauth;
 mod problem;
 mod query;
@@ -28,7 +33,10 @@ mod token;
 mod transport;
 mod version;
 
+pub use bulk::{BulkJob, BulkPage, BulkState};
 pub use client::Client;
+pub use column::Column;
+pub use composite::{Answers, MAX_QUERIES, Rows};
 pub use config::{Config, Environment, FlowName};
 pub use error::{Error, LoginRefusal, Refusal, Retry};
 pub use found::Found;
@@ -41,6 +49,6 @@ pub use links::Links;
 pub use oauth::{Consent, NoConsent};
 pub use problem::ConfigError;
 pub use query::{QueryError, Returning, Soql, Sosl};
-pub use read::{Field, User};
+pub use read::{Field, FoundTask, User};
 pub use rows::{MAX_ROWS, Row, RowError, RowOutcome, Value, Write};
 pub use spent::{CallKind, Spent};

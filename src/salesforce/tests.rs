@@ -303,8 +303,8 @@ async fn tasks_are_found_by_their_exact_keys_even_when_deleted() {
     .await;
     let keys = ["hq-a", "hq-b", "hq-c"].map(str::to_owned);
     let found = org.client().find_tasks("CallObject", &keys).await.unwrap();
-    let found: Vec<_> = found.iter().map(|(key, id)| format!("{key}={id}")).collect();
-    assert_eq!(found, ["hq-a=00Txx0000000003AAA", "hq-c=00Txx0000000005AAA"]);
+    let found: Vec<_> = found.iter().map(|(key, task)| format!("{key}={} {}", task.id, task.deleted)).collect();
+    assert_eq!(found, ["hq-a=00Txx0000000003AAA false", "hq-c=00Txx0000000005AAA true"]);
 }
 
 #[tokio::test]

@@ -2,11 +2,16 @@
 
 mod allowance;
 mod calls;
+mod clock;
+mod compare;
 mod daemon;
 mod disk;
 mod faults;
+mod fields;
 mod gap;
 mod kill;
+mod mend;
+mod outage;
 mod recordings;
 mod restart;
 mod secrecy;

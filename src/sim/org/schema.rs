@@ -137,6 +137,8 @@ Opportunity 006
  Amount double
  Description area:32000
  OwnerId ref:User
+ IsClosed bool read
+ IsWon bool read
 Task 00T
  Subject text:255
  Status pick:Not_Started|In_Progress|Completed
