@@ -619,7 +619,7 @@ async fn the_browser_is_shown_why_not() {
             "refused in the browser",
         ),
         (json!({ "deny_login": { "error": "OAUTH_APP_BLOCKED" } }), "choose Unblock"),
-        (json!({ "flows": ["client_credentials"] }), "Flow Enablement"),
+        (json!({ "flows": ["client_credentials"] }), "does not have the authorization code flow"),
     ] {
         let knobs = desk.salesforce.knobs();
         let url = format!("{}/sandbox/knobs", desk.salesforce.url());
@@ -681,4 +681,41 @@ async fn a_check_tells_all_that_it_found_as_json() {
     let wrong = desk.run(&["check", "--json"], "api_version = 'v1.0'").await;
     let told: Value = serde_json::from_str(&out(&wrong)).unwrap();
     assert_eq!((code(&wrong), told["ok"].as_bool(), told["problems"].as_array().unwrap().len()), (78, Some(false), 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_names_the_field_that_is_missing_and_the_agents_without_a_user() {
+    let desk = Desk::new().await;
+    let user =
+        json!({ "LastName": "Anna", "Username": "anna@acme.example", "Email": "a@acme.example", "Extension": "101" });
+    desk.salesforce.insert("User", &user).unwrap();
+    let more = "[[directory.object]]\nname = 'Case'\nphone_fields = ['ContactPhone', 'Missing__c']\nname_field = 'Subject'\n\
+                [log]\nexternal_id_field = 'Nothing__c'\n[[agent]]\nextension = '101'\n[[agent]]\nextension = '102'";
+    let check = desk.run(&["check", "--online"], more).await;
+    let told = out(&check);
+    assert_eq!(code(&check), 1);
+    for line in [
+        "FAILED  Task key: there is no field Nothing__c that the user of ctibridge can see; make it in Setup: Object Manager",
+        "FAILED  agents: no active Salesforce user for 102; ",
+        "; 101 is anna@acme.example",
+        "ok      Task fields: all 12",
+        "FAILED  Case fields: the user of ctibridge cannot see Missing__c; correct the API name in [[directory.object]]",
+    ] {
+        assert!(told.contains(line), "{line} in\n{told}");
+    }
+    let fits = more
+        .replace("Nothing__c", "CTI_Call_Id__c")
+        .replace(", 'Missing__c'", "")
+        .replace("'102'", "'102'\nsalesforce_user = 'integration@pretend.example'");
+    let check = desk.run(&["check", "--online"], &fits).await;
+    assert_eq!(code(&check), 0, "{}", out(&check));
+    assert!(out(&check).contains("ok      Task key: CTI_Call_Id__c is a unique external id"), "{}", out(&check));
+
+    desk.salesforce.set(|knobs| knobs.daily_limit = 1);
+    let check = desk.run(&["check", "--online"], more).await;
+    assert!(
+        out(&check).contains("FAILED  API calls: the org's API calls of the last 24 hours are used up"),
+        "{}",
+        out(&check)
+    );
 }

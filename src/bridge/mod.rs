@@ -58,6 +58,8 @@ const GREETING: (Duration, Duration) = (Duration::from_secs(1), Duration::from_s
 pub struct Config {
     pub name: String,
     pub state_dir: std::path::PathBuf,
+    /// Where a consent to use Salesforce is kept: the daemon's state folder, also where a replay has one of its own.
+    pub consent_dir: std::path::PathBuf,
     pub site: Site,
     pub ignore_numbers: Vec<String>,
     pub http: http::Config,
@@ -129,7 +131,7 @@ impl Bridge {
         let proxies = http::Proxies::parse(&config.http.trusted_proxies)?;
         let admin_token = admin::token(&config.http.admin_token, &config.state_dir)?;
         let agents = AgentStore::open(&config.state_dir, &config.agents)?;
-        let client = Client::with_state(&config.salesforce, &config.state_dir)?;
+        let client = Client::with_state(&config.salesforce, &config.consent_dir)?;
         let (all, deaths) = Tasks::new();
         let (feeds, pump, sender, http, disk) = (all.group(), all.group(), all.group(), all.group(), all.group());
         let journal = Journal::open(&config.state_dir, &disk).await?;

@@ -109,7 +109,12 @@ const TABLE: [Row; 31] = [
         APP,
     ),
     row("", "code verifier", "the answer belongs to another login; run `ctibridge login` again", ""),
-    row("", "authorization code", "the consent took too long or was used twice; run `ctibridge login` again", ""),
+    row(
+        "invalid_grant",
+        "authorization code",
+        "the consent took too long or was used twice; run `ctibridge login` again",
+        "",
+    ),
     row(
         "redirect_uri_mismatch",
         "",

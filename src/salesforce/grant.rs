@@ -81,6 +81,9 @@ impl GrantFile {
 
     /// Waits for other processes.
     pub async fn hold(&self) -> Result<Held, GrantError> {
+        if !self.folder.is_dir() {
+            return Err(GrantError::None);
+        }
         let lock = state_file::lock_file(&self.folder.join(LOCK)).map_err(|error| self.failed(&error))?;
         let until = Instant::now() + PATIENCE;
         loop {
@@ -175,6 +178,13 @@ mod tests {
         assert!(elsewhere.read().unwrap_err().to_string().contains("run `ctibridge login` again"));
         held.remove().unwrap();
         assert_eq!(file.read().unwrap_err(), GrantError::None);
+    }
+
+    #[tokio::test]
+    async fn before_the_first_start_nobody_has_consented() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = GrantFile::new(&folder.path().join("nothing"), "key", TOKEN_URL);
+        assert_eq!(file.hold().await.err(), Some(GrantError::None));
     }
 
     #[tokio::test]

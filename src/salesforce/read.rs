@@ -38,6 +38,7 @@ pub struct FoundTask {
 
 /// A field that the bridge's user can see.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own in Salesforce's description")]
 pub struct Field {
     pub name: String,
     /// `phone`, `string`, `reference` and so on.
@@ -53,8 +54,6 @@ pub struct Field {
     /// Whether the bridge's user may fill it in a new record.
     #[serde(rename = "createable", default)]
     pub may_create: bool,
-    #[serde(rename = "updateable", default)]
-    pub may_update: bool,
 }
 
 #[derive(Deserialize)]

@@ -138,6 +138,34 @@ async fn a_flow_that_lacks_a_key_is_told_and_nothing_is_sent() {
 }
 
 #[tokio::test]
+async fn a_consent_that_lies_idle_is_used_before_a_day_is_over() {
+    let org = Org::start(|seen| {
+        let token =
+            r#"{"access_token":"x!1","refresh_token":"newer","instance_url":"http://127.0.0.1","token_type":"Bearer"}"#;
+        seen.path.ends_with("/token").then(|| (200, token.to_owned()))
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("salesforce-grant");
+    let mut settings = config(&org.url);
+    settings.flow = FlowName::AuthorizationCode;
+    settings.redirect_url = "http://localhost:8461/callback".to_owned();
+    let client = Client::with_state(&settings, folder.path()).unwrap();
+    client.keep(Secret::new("older")).await.unwrap();
+    client.look_after_consent().await;
+    assert_eq!(org.requests("/token").len(), 0);
+
+    let mut kept: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    kept["used_at"] = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(21)).to_string().into();
+    std::fs::write(&file, kept.to_string()).unwrap();
+    client.look_after_consent().await;
+    client.look_after_consent().await;
+    assert_eq!(org.requests("/token").len(), 1);
+    assert!(org.requests("/token")[0].body.contains("refresh_token=older"));
+    assert!(std::fs::read_to_string(&file).unwrap().contains("\"newer\""));
+}
+
+#[tokio::test]
 async fn pages_and_broken_json_are_typed_errors() {
     let page = "<html>Bad Gateway</html>";
     for (status, body, unknown) in [(502, page, true), (200, page, true), (200, "[{", true), (403, page, false)] {

@@ -78,7 +78,7 @@ async fn run(level: &str) -> (Vec<(String, String)>, Vec<String>) {
     site.salesforce.fail_next(Fault::new(FaultKind::Html502).on("search"));
     site.play(&short_call(&Caller::new("+493023125777", "Zweitname"))).await;
     site.tasks(4).await;
-    site.salesforce.set(|knobs| knobs.task_validation = "Muster must not be called on +493023125444".to_owned());
+    site.salesforce.set(|knobs| "Muster must not be called on +493023125444".clone_into(&mut knobs.task_validation));
     site.play(&short_call(&named)).await;
     site.daemon.until("/readyz", "a parked call", |_, body| body["journal"]["parked"] == 1).await;
     site.salesforce.fail_next(Fault::new(FaultKind::CommitThenDrop));

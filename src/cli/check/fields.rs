@@ -1,6 +1,7 @@
 //! Whether the bridge's user can see and write the fields that are used.
 
 use super::report::Finding;
+use crate::directory::CustomObject;
 use crate::journal::{self, TaskFields, Templates};
 use crate::salesforce::{Client, Error, Field};
 
@@ -108,6 +109,25 @@ pub(super) async fn phones(client: &Client, object: &str) -> Result<String, Stri
         ));
     }
     Ok(phones.join(", "))
+}
+
+/// The fields that the settings name of a custom object.
+pub(super) async fn custom(client: &Client, object: &CustomObject) -> Result<String, String> {
+    let fields = client.describe(&object.name).await;
+    let fields = fields.map_err(|error| {
+        format!("{error}; is it the API name, and has the user of ctibridge Read and View All on it (Setup: Object Manager)?")
+    })?;
+    let named = || object.phone_fields.iter().chain([&object.name_field]).map(String::as_str);
+    let missing: Vec<&str> = named().filter(|name| find(&fields, name).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(named().collect::<Vec<_>>().join(", "));
+    }
+    Err(format!(
+        "the user of ctibridge cannot see {}; correct the API name in [[directory.object]], or give access (Setup: Permission \
+         Sets, Object Settings, {})",
+        missing.join(", "),
+        object.name
+    ))
 }
 
 /// API names differ by case in nobody's org.

@@ -57,6 +57,9 @@ async fn salesforce(client: &Client, settings: &Settings, report: &mut Report) -
     for object in &settings.directory.objects {
         report.tell(&format!("{object} phone fields"), fields::phones(client, object).await.into())?;
     }
+    for object in &settings.directory.custom_objects {
+        report.tell(&format!("{} fields", object.name), fields::custom(client, object).await.into())?;
+    }
     report.tell("agents", agents::mapped(client, settings).await)?;
     report.tell("API calls", budget(limits, settings).await)
 }
