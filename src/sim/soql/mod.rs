@@ -87,7 +87,7 @@ pub(crate) fn run(org: &Org, query: &Query, clock: &Clock, all: bool) -> Result<
         return Ok(Found { total: org.live_count(&object.name), rows: Rows::Made(Vec::new()) });
     }
     let made: Vec<Arc<Fields>> = access_rows(org, &object, query).into_iter().map(Arc::new).collect();
-    let reach = Reach::of(test.as_ref(), &query.order);
+    let reach = Reach::of(test.as_ref(), &query.order, all);
     let rows = reach.rows(org, &object.name, all).chain(&made);
     let rows = rows.filter(|row| test.as_ref().is_none_or(|test| test.holds(org, row)));
     let rows = rows.filter(|row| !hides || org.shows(&clock.user, text(row, "Id").unwrap_or_default()));
