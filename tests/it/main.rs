@@ -5,6 +5,7 @@ mod daemon;
 mod disk;
 mod faults;
 mod gap;
+mod handoffs;
 mod kill;
 mod recordings;
 mod restart;
