@@ -41,6 +41,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use config::{Config, Per, RelatedTo};
@@ -104,6 +105,7 @@ impl Journal {
             news: Arc::default(),
             counts: watch::Sender::new(store.counts().await?),
             committed: Arc::clone(&progress.committed),
+            lost: Arc::default(),
         };
         let (queue, told) = mpsc::channel(QUEUE);
         let (to_writer, jobs) = mpsc::channel(QUEUE);
@@ -219,7 +221,7 @@ impl Journal {
     /// False while the disk is full or can no longer be trusted.
     #[must_use]
     pub fn writable(&self) -> bool {
-        self.seen.writable.load(Ordering::Relaxed)
+        self.seen.writable.load(Ordering::Relaxed) && self.progress.is_written()
     }
 
     /// How the way into Salesforce is.
@@ -235,10 +237,22 @@ impl Journal {
         }
     }
 
-    /// A writer that has stopped is reported by its owner, who stops the daemon.
+    /// A writer that has stopped is reported by its owner, who stops the daemon. While the disk is full nobody waits for it: what is
+    /// more than may be kept in memory is lost.
     async fn tell(&self, op: Op) {
-        self.progress.tell();
-        let _ = self.queue.send(Job { op, number: 0, reply: None }).await;
+        let room = if self.seen.writable.load(Ordering::Relaxed) {
+            self.queue.reserve().await.map_err(|_| TrySendError::Closed(()))
+        } else {
+            self.queue.try_reserve()
+        };
+        match room {
+            Ok(room) => {
+                self.progress.tell();
+                room.send(Job { op, number: 0, reply: None });
+            }
+            Err(TrySendError::Full(())) => self.seen.lose(),
+            Err(TrySendError::Closed(())) => {}
+        }
     }
 
     async fn ask(&self, op: Op) -> Result<Outcome, JournalError> {

@@ -10,6 +10,7 @@ mod disk;
 mod faults;
 mod fields;
 mod gap;
+mod handoffs;
 mod hep;
 mod kill;
 mod knobs;
