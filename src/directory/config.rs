@@ -21,7 +21,10 @@ pub struct Config {
     #[serde(with = "duration")]
     #[schemars(with = "String")]
     pub refresh: Duration,
+    /// When Salesforce's search is asked for what the local copy does not know; for `index`.
     pub live_search: LiveSearch,
+    /// Keeps the local copy in the state folder, readable by this user only, so that callers are known right after a start.
+    pub persist: bool,
     /// A pop is never later than this; it then says "unknown".
     #[serde(with = "duration")]
     #[schemars(with = "String")]

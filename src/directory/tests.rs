@@ -25,6 +25,7 @@ fn config(deadline: Duration) -> Config {
         custom_objects: Vec::new(),
         refresh: Duration::from_mins(1),
         live_search: LiveSearch::UntilSynced,
+        persist: false,
         deadline,
     }
 }

@@ -42,6 +42,7 @@ pub use config::{Config, Per};
 pub use entry::{Entry, EntryId, EntryState, Reason, Repairs, Unlinked};
 pub use error::JournalError;
 pub use health::{SenderHealth, SenderState};
+pub use link::links;
 pub use note::{Note, Noted};
 pub use op::Changed;
 pub use owner::{AgentUser, Owner, Owners};
@@ -74,6 +75,7 @@ pub struct Journal {
     reader: Reader,
     seen: Seen,
     sender: watch::Sender<SenderHealth>,
+    owners: watch::Sender<Arc<Owners>>,
 }
 
 impl Journal {
@@ -90,7 +92,8 @@ impl Journal {
             counts: watch::Sender::new(store.counts().await?),
         };
         tasks.spawn("journal writer", writer::run(store, jobs, seen.clone(), tasks.stopping()));
-        Ok(Self { queue, reader, seen, sender: watch::Sender::new(SenderHealth::default()) })
+        let (sender, owners) = (watch::Sender::default(), watch::Sender::default());
+        Ok(Self { queue, reader, seen, sender, owners })
     }
 
     /// The calls that were not over when the journal was last written.
@@ -201,6 +204,12 @@ impl Journal {
     #[must_use]
     pub fn sender_health(&self) -> SenderHealth {
         self.sender.borrow().clone()
+    }
+
+    /// The agents' users in Salesforce, as last read; none before that.
+    #[must_use]
+    pub fn owners(&self) -> Arc<Owners> {
+        Arc::clone(&self.owners.borrow())
     }
 
     async fn change(&self, op: Op) -> Result<Changed, JournalError> {
