@@ -13,7 +13,7 @@
 //!
 //! | module | may use |
 //! |---|---|
-//! | phone, backoff, secret, lifecycle, telemetry, metrics | nothing of ours (metrics: anyone) |
+//! | phone, backoff, secret, state_file, lifecycle, telemetry, metrics | nothing of ours (metrics: anyone) |
 //! | calls | phone |
 //! | feeds | calls, leaves |
 //! | salesforce | leaves |
@@ -41,4 +41,5 @@ pub mod salesforce;
 pub mod secret;
 pub mod settings;
 pub mod sim;
+pub mod state_file;
 pub mod telemetry;

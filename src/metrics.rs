@@ -46,6 +46,7 @@ pub struct Metrics {
     calls_ended: Family<DispositionLabel, Counter>,
     pops_sent: Counter,
     pops_withdrawn: Counter,
+    pops_not_kept: Counter,
     pop_latency: Histogram,
     lookups: Family<SourceLabel, Histogram, fn() -> Histogram>,
     tasks_done: Gauge,
@@ -55,6 +56,8 @@ pub struct Metrics {
     api_allowed: Gauge,
     directory: Family<KindLabel, Gauge>,
     directory_bytes: Gauge,
+    allowance: Gauge,
+    salesforce_calls: Family<KindLabel, Counter>,
 }
 
 impl Metrics {
@@ -93,6 +96,11 @@ impl Metrics {
         self.pop_latency.observe(after.as_secs_f64());
     }
 
+    /// A screen was told of a call that was not written down yet, because the disk is full or stuck.
+    pub fn pop_not_kept(&self) {
+        self.pops_not_kept.inc();
+    }
+
     pub fn pop_withdrawn(&self) {
         self.pops_withdrawn.inc();
     }
@@ -123,6 +131,16 @@ impl Metrics {
         self.directory_bytes.set(count(bytes));
     }
 
+    /// What the org's API calls still allow: 0 all, 1 fewer polls, 2 no polls, 3 Tasks only, 4 nothing.
+    pub fn allowance(&self, level: i64) {
+        self.allowance.set(level);
+    }
+
+    /// So many calls of this kind were made since the start.
+    pub fn salesforce_calls(&self, kind: &'static str, total: u64) {
+        self.salesforce_calls.get_or_create(&KindLabel { kind }).inner().store(total, Ordering::Relaxed);
+    }
+
     /// All of them in Prometheus' text format (`OpenMetrics`).
     pub fn render(&self) -> String {
         let mut text = String::new();
@@ -144,6 +162,7 @@ impl Default for Metrics {
             calls_ended: Family::default(),
             pops_sent: Counter::default(),
             pops_withdrawn: Counter::default(),
+            pops_not_kept: Counter::default(),
             pop_latency: seconds(),
             lookups: Family::new_with_constructor(seconds),
             tasks_done: Gauge::default(),
@@ -153,6 +172,8 @@ impl Default for Metrics {
             api_allowed: Gauge::default(),
             directory: Family::default(),
             directory_bytes: Gauge::default(),
+            allowance: Gauge::default(),
+            salesforce_calls: Family::default(),
         };
         metrics.registry = Arc::new(metrics.register());
         metrics
@@ -180,6 +201,8 @@ impl Metrics {
         registry.register("calls_ended", "Calls that ended", self.calls_ended.clone());
         registry.register("pops_sent", "Pops shown to agents", self.pops_sent.clone());
         registry.register("pops_withdrawn", "Pops taken back", self.pops_withdrawn.clone());
+        let not_kept = self.pops_not_kept.clone();
+        registry.register("pops_not_kept", "Pops and updates that a full or stuck disk did not hold back", not_kept);
         let latency = self.pop_latency.clone();
         registry.register_with_unit("pop_latency", "From the phone system's word to the pop", Unit::Seconds, latency);
         let lookups = self.lookups.clone();
@@ -193,9 +216,15 @@ impl Metrics {
             ("tasks_waiting", "Calls that wait to be written", &self.tasks_waiting),
             ("salesforce_api_used", "The org's API requests of the last 24 hours", &self.api_used),
             ("salesforce_api_allowed", "The org's daily allowance of API requests", &self.api_allowed),
+            (
+                "salesforce_allowance",
+                "What the allowance permits: 0 all, 1 fewer polls, 2 no polls, 3 Tasks only, 4 nothing",
+                &self.allowance,
+            ),
         ] {
             registry.register(name, help, gauge.clone());
         }
+        registry.register("salesforce_calls", "Requests to Salesforce", self.salesforce_calls.clone());
     }
 }
 
@@ -219,11 +248,6 @@ struct FeedLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KindLabel {
-    kind: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DispositionLabel {
     disposition: &'static str,
 }
@@ -231,6 +255,11 @@ struct DispositionLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabel {
     source: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
 }
 
 #[cfg(test)]
@@ -248,10 +277,13 @@ mod tests {
         metrics.call_ended("Missed");
         metrics.pop_sent(Duration::from_millis(7));
         metrics.pop_withdrawn();
+        metrics.pop_not_kept();
         metrics.lookup("live", Duration::from_millis(120));
         metrics.journal(2, 1, 5);
         metrics.api_used(250, 1000);
         metrics.directory([("numbers", 9), ("records", 7), ("possible", 2), ("junk", 1)], 4096);
+        metrics.allowance(2);
+        metrics.salesforce_calls("search", 12);
         let text = metrics.render();
         for line in [
             "ctibridge_feed_frames_total{feed=\"pbx1\",kind=\"bad\"} 1",
@@ -260,6 +292,7 @@ mod tests {
             "ctibridge_calls_ended_total{disposition=\"Missed\"} 1",
             "ctibridge_pop_latency_seconds_bucket{le=\"0.01\"} 1",
             "ctibridge_pops_withdrawn_total 1",
+            "ctibridge_pops_not_kept_total 1",
             "ctibridge_lookup_seconds_count{source=\"live\"} 1",
             "ctibridge_tasks_done 5",
             "ctibridge_tasks_waiting 2",
@@ -268,6 +301,8 @@ mod tests {
             "ctibridge_salesforce_api_allowed 1000",
             "ctibridge_directory{kind=\"numbers\"} 9",
             "ctibridge_directory_memory_bytes 4096",
+            "ctibridge_salesforce_allowance 2",
+            "ctibridge_salesforce_calls_total{kind=\"search\"} 12",
             "# EOF",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

@@ -219,7 +219,7 @@ async fn overrun_and_settle(limits: Limits, delivered: std::ops::RangeInclusive<
     let mut ids = Vec::new();
     let reason = loop {
         match feed.next().await {
-            FeedMessage::Lost(reason) => break reason,
+            FeedMessage::Lost { reason, .. } => break reason,
             message => ids.push(leg_of(&message)),
         }
     };
@@ -389,7 +389,7 @@ impl Feed {
 
     async fn lost(&mut self) -> String {
         let message = self.next().await;
-        let FeedMessage::Lost(reason) = message else {
+        let FeedMessage::Lost { reason, .. } = message else {
             panic!("not lost: {message:?}");
         };
         reason

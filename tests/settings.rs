@@ -265,6 +265,7 @@ fn state_dir_is_systemds_unless_it_is_said() {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn each_mistake_is_told_where_it_is() {
     let fine = format!("{FEED}{ORG}");
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/keys");
     let org = "[salesforce]\nendpoint = \"https://acme.my.salesforce.com\"\nclient_id = \"k\"\nclient_secret = \"s\"\n";
     let feed = FEED.trim_start();
     let table: &[(String, &str)] = &[
@@ -348,7 +349,19 @@ fn each_mistake_is_told_where_it_is() {
         ),
         (
             format!("{org}flow = 'jwt-bearer'"),
-            "ctibridge.toml:5: salesforce.flow: jwt-bearer is not built yet, so that no login is possible; expected \"client-credentials\" or \"password\"",
+            "ctibridge.toml:1: salesforce.private_key_file: is not set; expected a value, since the flow needs it",
+        ),
+        (
+            format!("{org}flow = 'jwt-bearer'\nusername = 'x'\nprivate_key_file = '{keys}/ec.pem'"),
+            "ctibridge.toml:7: salesforce.private_key_file: holds no RSA key but one of another kind; make one: openssl genrsa -out key.pem 2048; expected an RSA key in PEM, without a passphrase",
+        ),
+        (
+            format!("{org}flow = 'jwt-bearer'\nusername = 'x'\nprivate_key_file = '{keys}/rsa-encrypted.pem'"),
+            "ctibridge.toml:7: salesforce.private_key_file: is encrypted; write it without a passphrase: openssl rsa -in key.pem -out plain.pem; expected an RSA key in PEM, without a passphrase",
+        ),
+        (
+            format!("{org}flow = 'authorization-code'\nscopes = 'api id'"),
+            "ctibridge.toml:6: salesforce.scopes: has neither refresh_token nor offline_access, without which the login ends with its first session; expected \"api refresh_token\", or more",
         ),
         (
             format!("{org}api_version = 'v59.0'"),

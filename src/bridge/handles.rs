@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::board::Board;
 use super::policy::Policy;
-use super::{Config, explain, ledger, readiness, spoken};
+use super::{Config, explain, grant, ledger, readiness, spoken};
 use crate::calls::record::CallKey;
 use crate::directory::Directory;
 use crate::directory::answer::Answer;
@@ -69,7 +69,7 @@ pub fn handles(
     policy: watch::Receiver<Arc<Policy>>,
 ) -> Handles {
     let (directory, board) = (parts.directory.clone(), parts.board.clone());
-    let (for_readiness, for_metrics) = (parts.clone(), parts.clone());
+    let (for_readiness, for_metrics, granted) = (parts.clone(), parts.clone(), parts.client.clone());
     let (users, linker, offer) = (parts.journal.clone(), parts.linker(), unknown.clone());
     Handles {
         name: config.name.clone(),
@@ -93,6 +93,10 @@ pub fn handles(
         })),
         calls: ask(move |()| std::future::ready(board.all())),
         journal: journal_handles(parts),
+        grant: ask(move |refresh_token| {
+            let client = granted.clone();
+            async move { grant::take(&client, &refresh_token).await }
+        }),
         readiness: ask(move |()| std::future::ready(readiness::readiness(&for_readiness))),
         metrics: ask(move |()| std::future::ready(metrics(&for_metrics))),
     }
@@ -119,6 +123,10 @@ fn metrics(parts: &Parts) -> String {
     if let Some((used, allowed)) = parts.client.health().api_used {
         parts.metrics.api_used(used, allowed);
     }
+    parts.metrics.allowance(parts.client.allowance() as i64);
+    for (kind, total) in parts.client.spent().calls {
+        parts.metrics.salesforce_calls(kind.name(), total);
+    }
     parts.metrics.render()
 }
 
@@ -127,6 +135,7 @@ fn journal_handles(parts: &Parts) -> JournalHandles {
     let (list, show, retry, drop, note_to, agents_of) =
         (journal(), journal(), journal(), journal(), journal(), journal());
     let (board, live, directory) = (parts.board.clone(), parts.board.clone(), parts.directory.clone());
+    let (compared, client) = (journal(), parts.client.clone());
     JournalHandles {
         list: ask(move |query: JournalQuery| {
             let journal = list.clone();
@@ -143,6 +152,10 @@ fn journal_handles(parts: &Parts) -> JournalHandles {
         drop: ask(move |id: String| {
             let journal = drop.clone();
             async move { ledger::give_up(&journal, &id).await }
+        }),
+        reconcile: ask(move |wanted: http::Comparison| {
+            let (journal, client) = (compared.clone(), client.clone());
+            async move { ledger::reconcile(&journal, &client, wanted).await }
         }),
         note: ask(move |note: http::Note| {
             let (journal, live, directory) = (note_to.clone(), live.clone(), directory.clone());

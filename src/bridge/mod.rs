@@ -3,6 +3,7 @@
 mod admin;
 mod board;
 mod explain;
+mod grant;
 mod handles;
 pub mod ledger;
 mod policy;
@@ -129,7 +130,7 @@ impl Bridge {
         let proxies = http::Proxies::parse(&config.http.trusted_proxies)?;
         let admin_token = admin::token(&config.http.admin_token, &config.state_dir)?;
         let agents = AgentStore::open(&config.state_dir, &config.agents)?;
-        let client = Client::new(&config.salesforce)?;
+        let client = Client::with_state(&config.salesforce, &config.state_dir)?;
         let (all, deaths) = Tasks::new();
         let (feeds, pump, sender, http, disk) = (all.group(), all.group(), all.group(), all.group(), all.group());
         let journal = Journal::open(&config.state_dir, &disk).await?;
@@ -153,6 +154,7 @@ impl Bridge {
         let messages = bridge.start_pump(&config, policy_now.clone()).await?;
         bridge.start_http(&config, listener, proxies, unknown_now, policy_now);
         bridge.greet_salesforce();
+        bridge.look_after_salesforce();
         bridge.start_feeds(config, &messages);
         Ok(bridge)
     }
@@ -307,6 +309,14 @@ impl Bridge {
         };
         self.sender.spawn_short("greeting", async move {
             stop.run_until_cancelled(greeting).await;
+        });
+    }
+
+    /// What must be done although nobody calls.
+    fn look_after_salesforce(&self) {
+        let (client, stop) = (self.parts.client.clone(), self.sender.stopping());
+        self.sender.spawn("upkeep", async move {
+            stop.run_until_cancelled(client.upkeep()).await;
         });
     }
 

@@ -10,7 +10,7 @@ use super::board::Board;
 use super::policy::Policy;
 use super::screens::{Act, Answered, Screens};
 use super::spoken;
-use crate::calls::feed::FeedMessage;
+use crate::calls::feed::{FeedMessage, Scope};
 use crate::calls::step::Step;
 use crate::calls::tracker::Tracker;
 use crate::directory::Directory;
@@ -79,8 +79,8 @@ impl Pump {
     async fn handle(&mut self, feed: &str, message: FeedMessage) {
         match &message {
             FeedMessage::Up(_) => self.metrics.feed(feed, FeedState::Up),
-            FeedMessage::Lost(_) => self.metrics.feed(feed, FeedState::Lost),
-            FeedMessage::Call(_) => {}
+            FeedMessage::Lost { scope: Scope::Feed, .. } => self.metrics.feed(feed, FeedState::Lost),
+            FeedMessage::Lost { scope: Scope::Extension(_), .. } | FeedMessage::Call(_) => {}
         }
         let steps = self.tracker.handle(feed, message, Instant::now());
         self.perform(steps).await;
@@ -116,10 +116,12 @@ impl Pump {
                 }
             }
             Step::Pop { call, extension, state } => {
+                self.keep_first().await;
                 let key = call.key.clone();
                 self.screens.act(&key, Act::Pop(call, extension, state), policy);
             }
             Step::Update { call, extension, state } => {
+                self.keep_first().await;
                 let key = call.key.clone();
                 self.screens.act(&key, Act::Update(call, extension, state), policy);
             }
@@ -142,6 +144,13 @@ impl Pump {
                 self.board.forget(&call);
                 self.journal.forget(call).await;
             }
+        }
+    }
+
+    /// No screen shows a call that a kill of this process would forget.
+    async fn keep_first(&self) {
+        if !self.journal.kept().await {
+            self.metrics.pop_not_kept();
         }
     }
 

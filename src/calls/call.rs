@@ -11,7 +11,7 @@ use super::record::{
     OutsideParty,
 };
 use super::screen::{Screen, Tell, Turn};
-use super::step::Step;
+use super::step::{PopState, Step};
 use crate::phone::PhoneNumber;
 
 /// The tracker's own number of a call, in the order in which calls began.
@@ -48,6 +48,8 @@ pub(super) struct Call {
     changed: bool,
     /// A part of it was seen to go on in this other call.
     pub absorbed_by: Option<CallId>,
+    /// Of a restored call: extensions that have not yet said whether it lives there.
+    unsettled: BTreeSet<Extension>,
 }
 
 /// What a call begins with.
@@ -89,8 +91,10 @@ impl Call {
 
     /// A call that an earlier run of the daemon left open. Its agents have had their pops.
     pub fn restore(facts: OpenCall) -> Self {
-        let screens = facts.agents.iter().map(|part| (part.extension.clone(), Screen::Withdrawn)).collect();
+        let screens: BTreeMap<_, _> =
+            facts.agents.iter().map(|part| (part.extension.clone(), Screen::Withdrawn)).collect();
         Self {
+            unsettled: screens.keys().cloned().collect(),
             facts,
             screens,
             presentation: Presentation::Unknown,
@@ -123,6 +127,17 @@ impl Call {
 
     pub fn seen(&self) -> Timestamp {
         self.facts.seen
+    }
+
+    /// An earlier run left it open, and nothing of it has been seen to live since.
+    pub fn is_relic(&self) -> bool {
+        self.root.is_none() && self.outside.is_empty()
+    }
+
+    /// This extension has said what lives there, and the call is not among it. Tells whether no other is left to ask.
+    pub fn settled_by(&mut self, extension: &Extension) -> bool {
+        self.unsettled.remove(extension);
+        self.unsettled.is_empty()
     }
 
     pub fn is_answered(&self) -> bool {
@@ -193,6 +208,14 @@ impl Call {
     pub fn turn_all(&mut self, turn: Turn, but: Option<&Extension>, out: &mut Vec<Step>) {
         let others: Vec<_> = self.screens.keys().filter(|extension| Some(*extension) != but).cloned().collect();
         for extension in others {
+            self.turn(&extension, turn, out);
+        }
+    }
+
+    /// Turns the screens of those whose phones ring, or rang a moment ago.
+    pub fn turn_ringing(&mut self, turn: Turn, out: &mut Vec<Step>) {
+        let ringing = self.screens.iter().filter(|(_, screen)| screen.shown() == Some(PopState::Ringing));
+        for extension in ringing.map(|(extension, _)| extension.clone()).collect::<Vec<_>>() {
             self.turn(&extension, turn, out);
         }
     }
@@ -382,7 +405,8 @@ impl Call {
     /// The finished call. Time goes by the PBX's stamps.
     pub fn finish(&mut self, ended: Timestamp, estimated: Option<(Timestamp, Timestamp)>) -> CallRecord {
         self.set_talking(&BTreeMap::new(), ended);
-        let hung_up_by = if estimated.is_some() { None } else { Some(self.hangup.unwrap_or(HungUpBy::PhoneSystem)) };
+        let unsaid = (self.outside_cause != Some(Cause::Untold)).then_some(HungUpBy::PhoneSystem);
+        let hung_up_by = if estimated.is_some() { None } else { self.hangup.or(unsaid) };
         self.note(ended, Happening::Ended(hung_up_by));
         CallRecord { call: self.view(), ended, end_estimated: estimated, disposition: self.disposition(), hung_up_by }
     }
@@ -399,7 +423,7 @@ impl Call {
             Direction::Outbound | Direction::Internal => match self.outside_cause {
                 Some(Cause::Busy) => Disposition::Busy,
                 Some(Cause::Failed) => Disposition::Failed,
-                Some(Cause::NoAnswer | Cause::Normal) | None => Disposition::NoAnswer,
+                Some(Cause::NoAnswer | Cause::Normal | Cause::Untold) | None => Disposition::NoAnswer,
             },
         }
     }

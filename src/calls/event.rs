@@ -88,6 +88,8 @@ pub enum Cause {
     NoAnswer,
     /// Not to be reached: no such number, no line, refused by the carrier.
     Failed,
+    /// The PBX does not say; nor is it known who hung up.
+    Untold,
 }
 
 /// What runs on a leg instead of a conversation.
@@ -133,6 +135,8 @@ pub enum What {
         leg: LegId,
         bridge: BridgeId,
     },
+    /// Somebody answered the call of this leg from outside; the PBX does not say who of those that it rang.
+    AnsweredBySomeone(LegId),
     Held(LegId),
     Resumed(LegId),
     /// `by` sent `transferee` on to `target` without talking to anybody there.
@@ -156,6 +160,11 @@ pub enum What {
     Gone {
         leg: LegId,
         cause: Cause,
+    },
+    /// It is gone and nobody saw when: after `last_seen`, and before the event's own stamp.
+    Vanished {
+        leg: LegId,
+        last_seen: Timestamp,
     },
 }
 

@@ -3,20 +3,34 @@
 use jiff::Timestamp;
 
 use super::event::{BridgeId, BridgeKind, CallEvent, Leg, LegId};
+use super::record::Extension;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FeedMessage {
     /// Connected: this is what lives now. Comes before any event of the connection.
     Up(Snapshot),
     Call(CallEvent),
-    /// The connection is gone: what lives from here on is unknown until the next `Up`.
-    Lost(String),
+    /// What lives in this scope from here on is unknown until its next `Up`; `reason` is for the operator.
+    Lost {
+        scope: Scope,
+        reason: String,
+    },
+}
+
+/// What part of a feed a message speaks of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Scope {
+    /// All of it.
+    #[default]
+    Feed,
+    /// The phones of one extension, where a feed watches each by itself. A call belongs to the extensions whose phones are in it.
+    Extension(Extension),
 }
 
 /// What a feed sees when it comes up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Snapshot {
-    /// Every leg that lives: a call that is not among them is over.
+    /// Every leg that lives in its scope: a call of that scope that is not among them is over.
     Known(Known),
     /// This feed cannot tell; its calls stay uncertain.
     Unknowable,
@@ -24,6 +38,7 @@ pub enum Snapshot {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Known {
+    pub scope: Scope,
     pub legs: Vec<LiveLeg>,
     /// The latest time stamp of the PBX's own clock in the snapshot, if there is any.
     pub at: Option<Timestamp>,

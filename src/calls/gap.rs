@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::call::{Call, CallId};
 use super::event::{Cause, DialState, LegId, What};
-use super::feed::{Known, LiveLeg};
+use super::feed::{Known, LiveLeg, Scope};
 use super::record::OpenCall;
 use super::step::Step;
 use super::switchboard::Switchboard;
@@ -20,30 +20,34 @@ impl Switchboard {
     pub fn restore(&mut self, open: OpenCall) {
         let seen = open.seen;
         self.begin(Call::restore(open));
-        let since = self.lost.map_or(seen, |(at, _)| at.max(seen));
-        self.lost = Some((since, self.now));
+        let since = self.lost.get(&Scope::Feed).map_or(seen, |(at, _)| (*at).max(seen));
+        self.lost.insert(Scope::Feed, (since, self.now));
+        self.restored = Some(self.now);
     }
 
-    /// The feed is gone: all was seen until now.
-    pub fn lost(&mut self, now: Instant) -> Vec<Step> {
+    /// This part of the feed is gone: all of it was seen until now.
+    pub fn lost(&mut self, scope: Scope, now: Instant) -> Vec<Step> {
         self.now = now;
-        if self.lost.is_none() {
-            self.lost = Some((self.alive_until(), now));
-        }
+        let at = self.alive_until();
+        self.lost.entry(scope).or_insert((at, now));
         self.drain()
     }
 
-    /// The feed is back, and this is what lives.
+    /// A part of the feed is back, and this is what lives there.
     pub fn up(&mut self, known: Known, now: Instant) -> Vec<Step> {
         self.now = now;
-        let from = self.alive_until();
+        let from = self.lost.get(&known.scope).map_or_else(|| self.alive_until(), |(at, _)| *at);
         let until = known.read_at.max(known.at).unwrap_or(from).max(from);
         let alive: BTreeSet<LegId> = known.legs.iter().map(|live| live.leg.id.clone()).collect();
-        for leg in self.legs.ids().into_iter().filter(|leg| !alive.contains(leg)) {
-            self.gone(&leg, Cause::Normal, from, Some((from, until)));
+        self.vanish(&known.scope, &alive, from, until);
+        self.end_relics(&known.scope, &alive, until);
+        match &known.scope {
+            Scope::Feed => self.lost.clear(),
+            Scope::Extension(_) => {
+                self.lost.remove(&known.scope);
+                self.lost.remove(&Scope::Feed);
+            }
         }
-        self.end_those_without(&alive, until);
-        self.lost = None;
         if let Some(at) = known.at {
             self.see(at);
         }
@@ -59,45 +63,105 @@ impl Switchboard {
     /// The feed cannot say what lives. What it tells from now on is certain again.
     pub fn up_unknowing(&mut self, now: Instant) -> Vec<Step> {
         self.now = now;
-        self.lost = None;
+        self.lost.clear();
         self.drain()
     }
 
     /// Ends what has been uncertain for too long.
     pub fn expire(&mut self, now: Instant) -> Vec<Step> {
         self.now = now;
-        let Some((at, since)) = self.lost.filter(|(_, since)| now.saturating_duration_since(*since) >= MAX_UNCERTAIN)
-        else {
-            return Vec::new();
-        };
-        for leg in self.legs.ids() {
-            self.gone(&leg, Cause::Normal, at, Some((at, at + now.saturating_duration_since(since))));
+        let is_old = |since: Instant| now.saturating_duration_since(since) >= MAX_UNCERTAIN;
+        let old: Vec<_> =
+            self.lost.iter().filter(|(_, (_, since))| is_old(*since)).map(|(s, l)| (s.clone(), *l)).collect();
+        for (scope, (at, since)) in old {
+            self.vanish(&scope, &BTreeSet::new(), at, at + now.saturating_duration_since(since));
         }
-        self.end_those_without(&BTreeSet::new(), at + MAX_UNCERTAIN);
+        if self.restored.is_some_and(is_old) {
+            self.restored = None;
+            for id in self.relics() {
+                self.end_relic(id, None);
+            }
+        }
         self.drain()
     }
 
     /// Puts on disk until when the open calls were seen.
     pub fn heartbeat(&mut self, now: Instant) -> Vec<Step> {
         self.now = now;
-        if self.lost.is_none() {
-            self.calls.values_mut().for_each(Call::touch);
+        for id in self.calls.iter().map(|(id, _)| *id).collect::<Vec<_>>() {
+            if !self.is_uncertain(id)
+                && let Some(call) = self.calls.get_mut(&id)
+            {
+                call.touch();
+            }
         }
         self.drain()
     }
 
-    /// Ends restored calls none of whose outside legs live.
-    fn end_those_without(&mut self, alive: &BTreeSet<LegId>, until: Timestamp) {
-        let over = |call: &Call| {
-            call.root.is_none() && call.outside.is_empty() && !alive.iter().any(|leg| call.was_outside(leg))
+    /// Nothing that is up tells of this call.
+    fn is_uncertain(&self, id: CallId) -> bool {
+        if self.lost.contains_key(&Scope::Feed) || self.calls.get(&id).is_some_and(Call::is_relic) {
+            return true;
+        }
+        if self.lost.is_empty() {
+            return false;
+        }
+        let mut phones = self.legs.of_call(id).filter_map(|live| live.extension()).peekable();
+        phones.peek().is_some() && phones.all(|it| self.lost.contains_key(&Scope::Extension(it.clone())))
+    }
+
+    /// Legs of this scope that do not live any more went at a time that nobody saw; so did who was outside, where no phone is left.
+    fn vanish(&mut self, scope: &Scope, alive: &BTreeSet<LegId>, from: Timestamp, until: Timestamp) {
+        let in_scope = |leg: &LegId, board: &Self| match scope {
+            Scope::Feed => true,
+            Scope::Extension(_) if alive.contains(leg) => false,
+            Scope::Extension(extension) => board.legs.get(leg).is_some_and(|live| live.extension() == Some(extension)),
         };
-        let ids: Vec<CallId> = self.calls.iter().filter(|(_, call)| over(call)).map(|(id, _)| *id).collect();
-        for id in ids {
-            let Some(seen) = self.calls.get(&id).map(Call::seen) else {
+        let gone: Vec<LegId> =
+            self.legs.ids().into_iter().filter(|leg| !alive.contains(leg) && in_scope(leg, self)).collect();
+        let touched: BTreeSet<CallId> = gone.iter().filter_map(|leg| self.legs.get(leg)?.call).collect();
+        for leg in gone {
+            self.gone(&leg, Cause::Normal, from, Some((from, until)));
+        }
+        for id in touched {
+            if self.legs.of_call(id).any(|live| live.extension().is_some()) {
+                continue;
+            }
+            let outside: Vec<LegId> = self.legs.of_call(id).map(|live| live.leg.id.clone()).collect();
+            for leg in outside.into_iter().filter(|leg| !alive.contains(leg)) {
+                self.gone(&leg, Cause::Normal, from, Some((from, until)));
+            }
+        }
+    }
+
+    fn relics(&self) -> Vec<CallId> {
+        self.calls.iter().filter(|(_, call)| call.is_relic()).map(|(id, _)| *id).collect()
+    }
+
+    /// Ends restored calls none of whose outside legs live, once all that could know have said so.
+    fn end_relics(&mut self, scope: &Scope, alive: &BTreeSet<LegId>, until: Timestamp) {
+        for id in self.relics() {
+            let Some(call) = self.calls.get_mut(&id).filter(|call| !alive.iter().any(|leg| call.was_outside(leg)))
+            else {
                 continue;
             };
-            self.end(id, seen, Some((seen, until.max(seen))));
+            let is_over = match scope {
+                Scope::Feed => true,
+                Scope::Extension(extension) => call.settled_by(extension),
+            };
+            if is_over {
+                self.end_relic(id, Some(until));
+            }
         }
+    }
+
+    /// `until`: when it was known to be over; without one, the longest that a call is left uncertain.
+    fn end_relic(&mut self, id: CallId, until: Option<Timestamp>) {
+        let Some(seen) = self.calls.get(&id).map(Call::seen) else {
+            return;
+        };
+        let until = until.unwrap_or(seen + MAX_UNCERTAIN).max(seen);
+        self.end(id, seen, Some((seen, until)));
     }
 
     /// A leg that leads outside goes on in the call that an earlier run kept.

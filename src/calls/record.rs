@@ -80,6 +80,8 @@ pub enum Happening {
     Queued(String),
     Rang(Extension),
     Answered(Extension),
+    /// One of those that it rang at, and it is not known who.
+    AnsweredBySomeone,
     /// The outside party of an outbound call answered, or the one that a call was forwarded to.
     OutsideAnswered,
     Held(Extension),

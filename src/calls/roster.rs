@@ -49,11 +49,6 @@ impl Roster {
         self.running.values()
     }
 
-    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Call> {
-        self.touched.extend(self.running.keys());
-        self.running.values_mut()
-    }
-
     /// Does this with each call that was touched, in the order in which they began, and learns when it waits for the clock.
     pub fn take_touched(&mut self, mut each: impl FnMut(&mut Call)) {
         for id in std::mem::take(&mut self.touched) {

@@ -2,7 +2,7 @@
 
 use super::record::{CallKey, CallRecord, Extension, OpenCall};
 
-/// One thing for the rest of the program to do. Steps of one call come in order.
+/// One thing for the rest of the program to do. Steps of one call come in order, and what is to be kept of it before it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// The call is new or has changed: keep what is known of it on disk.

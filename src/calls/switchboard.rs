@@ -11,6 +11,7 @@ use super::call::{Call, CallId};
 use super::event::{
     Application, BridgeId, BridgeKind, CallEvent, Cause, DialState, Leg, LegId, Presentation, Side, What,
 };
+use super::feed::Scope;
 use super::legs::{Legs, Ring};
 use super::record::{CallKey, CallRecord, Direction, Extension, Happening, HungUpBy};
 use super::roster::Roster;
@@ -41,8 +42,10 @@ pub(super) struct Switchboard {
     next_id: CallId,
     /// The latest stamp of the PBX, and when it was read.
     pub(super) stamp: Option<(Timestamp, Instant)>,
-    /// Set while the feed is lost: until then all was seen.
-    pub(super) lost: Option<(Timestamp, Instant)>,
+    /// What is lost now: until then all of it was seen.
+    pub(super) lost: BTreeMap<Scope, (Timestamp, Instant)>,
+    /// When calls of an earlier run were taken over.
+    pub(super) restored: Option<Instant>,
     pub(super) out: Vec<Step>,
     pub(super) now: Instant,
 }
@@ -57,7 +60,8 @@ impl Switchboard {
             waiting: Vec::new(),
             next_id: 0,
             stamp: None,
-            lost: None,
+            lost: BTreeMap::new(),
+            restored: None,
             out: Vec::new(),
             now,
         }
@@ -97,16 +101,17 @@ impl Switchboard {
         self.calls.values().map(Call::view).collect()
     }
 
-    /// What is new for the disk goes out last, once for all that one event changed.
+    /// What is new for the disk goes out first, once for all that one event changed: no call is shown before it is kept.
     pub(super) fn drain(&mut self) -> Vec<Step> {
-        let seen = self.alive_until();
+        let (seen, told) = (self.alive_until(), std::mem::take(&mut self.out));
         self.calls.take_touched(|call| call.keep(seen, &mut self.out));
+        self.out.extend(told);
         std::mem::take(&mut self.out)
     }
 
     /// The PBX's time now, as far as it is known: its last stamp and what has passed since, while the feed is up.
     pub(super) fn alive_until(&self) -> Timestamp {
-        match (self.lost, self.stamp) {
+        match (self.lost.get(&Scope::Feed).copied(), self.stamp) {
             (Some((at, _)), _) => at,
             (None, Some((at, read))) => at + self.now.saturating_duration_since(read),
             (None, None) => Timestamp::UNIX_EPOCH,
@@ -128,6 +133,7 @@ impl Switchboard {
             What::Runs { leg, application, dialed } => self.runs(&leg, application, dialed, at),
             What::Joined { leg, bridge, kind } => self.joined(&leg, bridge, kind, at),
             What::Left { leg, bridge } => self.left(&leg, &bridge, at),
+            What::AnsweredBySomeone(leg) => self.answered_by_someone(&leg, at),
             What::Held(leg) => self.held(&leg, true, at),
             What::Resumed(leg) => self.held(&leg, false, at),
             What::BlindTransfer { by, transferee, target } => self.blind_transfer(&by, transferee, target, at),
@@ -136,6 +142,7 @@ impl Switchboard {
             }
             What::HangupAsked { leg, cancelled } => self.hangup_asked(&leg, cancelled),
             What::Gone { leg, cause } => self.gone(&leg, cause, at, None),
+            What::Vanished { leg, last_seen } => self.gone(&leg, Cause::Normal, last_seen, Some((last_seen, at))),
         }
     }
 
@@ -433,6 +440,19 @@ impl Switchboard {
         let turn = if was_called || placed_it { Turn::Talks } else { Turn::TalksUnrung };
         call.turn(extension, turn, &mut self.out);
         call.turn_all(Turn::SomebodyElseAnswered, Some(extension), &mut self.out);
+    }
+
+    /// Each phone that rings may be the one: all go on showing the call.
+    fn answered_by_someone(&mut self, leg: &LegId, at: Timestamp) {
+        let Some(call) = self.call_of(leg).and_then(|id| self.calls.get_mut(&id)) else {
+            return;
+        };
+        if call.is_answered() {
+            return;
+        }
+        call.answer(at);
+        call.note(at, Happening::AnsweredBySomeone);
+        call.turn_ringing(Turn::Talks, &mut self.out);
     }
 
     // ---- the end

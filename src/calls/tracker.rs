@@ -46,7 +46,7 @@ impl Tracker {
             FeedMessage::Up(Snapshot::Known(known)) => board.up(known, now),
             FeedMessage::Up(Snapshot::Unknowable) => board.up_unknowing(now),
             FeedMessage::Call(event) => board.event(event, now),
-            FeedMessage::Lost(_) => board.lost(now),
+            FeedMessage::Lost { scope, .. } => board.lost(scope, now),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::calls::record::Extension;
 pub mod asterisk;
 mod config;
 mod session;
+pub mod sip;
 mod status;
 mod tls;
 mod websocket;

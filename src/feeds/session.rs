@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::status::StatusHandle;
 use crate::backoff::Backoff;
 use crate::calls::event::CallEvent;
-use crate::calls::feed::{FeedMessage, Snapshot};
+use crate::calls::feed::{FeedMessage, Scope, Snapshot};
 
 /// How soon to try again.
 #[derive(Debug, Clone)]
@@ -76,7 +76,7 @@ impl Outlet {
     async fn lost(&self, reason: &str) -> bool {
         let was_up = self.status.lost(reason);
         if was_up {
-            self.send(FeedMessage::Lost(reason.to_owned())).await;
+            self.send(FeedMessage::Lost { scope: Scope::Feed, reason: reason.to_owned() }).await;
         }
         was_up
     }

@@ -34,9 +34,10 @@ mod tokens;
 
 pub use calls::CallView;
 pub use config::Config;
+pub use grant::{GrantTrouble, Granted};
 pub use handles::{Ask, Handles, JournalHandles, ask};
 pub use health::{DirectoryState, FeedPhase, FeedState, JournalState, Readiness, SalesforceState};
-pub use journal::{Fate, JournalEntry, JournalQuery, JournalTrouble};
+pub use journal::{Comparison, ComparisonResult, DifferingEntry, Fate, JournalEntry, JournalQuery, JournalTrouble};
 pub use notes::Note;
 pub use peer::{NotAnAddress, Proxies};
 pub use routes::{Access, ROUTES, Route};

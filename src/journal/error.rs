@@ -13,8 +13,14 @@ pub enum JournalError {
     Damaged { path: PathBuf, detail: String },
     #[error("{path}: written by a newer ctibridge (layout {found}, this one knows {known}); run that version", path = path.display())]
     Newer { path: PathBuf, found: i64, known: i64 },
+    #[error("{path}: could not be brought from layout {from} to {to} ({detail}); it is as it was, the earlier ctibridge can use it", path = path.display())]
+    Migration { path: PathBuf, from: i64, to: i64, detail: String },
     #[error("built with SQLite {found}; 3.51.3 or later is needed, earlier ones can damage a database")]
     OldLibrary { found: String },
+    #[error("{path}: there is no room on the disk for the calls that an earlier run left; make room and start again", path = path.display())]
+    NoRoom { path: PathBuf },
+    #[error("the files ahead of the journal (journal.ahead-0 and -1): {0}")]
+    Ahead(std::io::Error),
     #[error("{path}: {detail}", path = path.display())]
     Open { path: PathBuf, detail: String },
     #[error("the calls on disk could not be read: {0}")]

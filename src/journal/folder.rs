@@ -35,9 +35,14 @@ impl Folder {
 
     /// The database's file, made with the right mode before the database opens it: its companions take the mode from it.
     pub fn database(&self) -> Result<PathBuf, JournalError> {
-        let path = self.path.join("journal.db");
-        private_file(&path).map_err(|error| JournalError::Folder { path: path.clone(), error })?;
-        Ok(path)
+        self.file("journal.db")?;
+        Ok(self.path.join("journal.db"))
+    }
+
+    /// A file of this name, for its owner alone, to be read and written; made when it is not there.
+    pub fn file(&self, name: &str) -> Result<File, JournalError> {
+        let path = self.path.join(name);
+        private_file(&path).map_err(|error| JournalError::Folder { path, error })
     }
 }
 

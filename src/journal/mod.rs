@@ -1,18 +1,21 @@
 //! Every call on disk from its first ring, and each finished one as exactly one Task.
 //!
 //! ```text
-//! keep, ended, note ──▶ queue ──▶ writer ──▶ store (disk)
-//!                                              │ waiting entries
+//! keep, ended, note ──▶ ahead ──▶ writer ──▶ store (disk)
+//!                        (kept)              │ waiting entries
 //!                      Salesforce ◀── sender ◀─┘   task: record → row   owner: whose it is   plan: what an answer means
 //! ```
 //!
-//! Everything that changes goes through the one writer in the order in which it came. The sender puts an entry on the wire
+//! Everything that changes goes through the one writer in the order in which it came. What is told of calls is written ahead of it,
+//! without waiting for the disk: so a call that was shown is known after a kill. The sender puts an entry on the wire
 //! on disk before it sends it, so that after a crash an entry on the wire means "find out, then send".
 
+mod ahead;
 mod config;
 mod description;
 mod entry;
 mod error;
+mod fields;
 mod folder;
 mod health;
 mod link;
@@ -23,6 +26,8 @@ mod pace;
 mod people;
 mod plan;
 mod read;
+mod reconcile;
+mod seal;
 pub mod sender;
 mod store;
 mod task;
@@ -38,15 +43,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use config::{Config, Per};
+pub use config::{Config, Per, RelatedTo};
 pub use entry::{Entry, EntryId, EntryState, Reason, Repairs, Unlinked};
 pub use error::JournalError;
+pub use fields::{FieldProblem, TaskFields};
 pub use health::{SenderHealth, SenderState};
 pub use link::links;
 pub use note::{Note, Noted};
 pub use op::Changed;
 pub use owner::{AgentUser, Owner, Owners};
+pub use people::{Mapping, mapping};
 pub use read::Filter;
+pub use reconcile::{CompareError, Compared, Difference, Differing, Scope, reconcile};
 pub use task::{Part, TaskSettings, keys, row, update};
 pub use template::{TemplateError, Templates};
 pub use wanted::wanted;
@@ -54,6 +62,8 @@ pub use wanted::wanted;
 use crate::calls::record::{CallKey, CallRecord, Extension, OpenCall};
 use crate::directory::answer::Answer;
 use crate::lifecycle::Tasks;
+use ahead::{Ahead, Progress};
+use folder::Folder;
 use op::{Op, Outcome};
 use store::{Reader, Store};
 use writer::{Job, QUEUE, Seen};
@@ -73,6 +83,7 @@ pub struct Counts {
 pub struct Journal {
     queue: mpsc::Sender<Job>,
     reader: Reader,
+    progress: Progress,
     seen: Seen,
     sender: watch::Sender<SenderHealth>,
     owners: watch::Sender<Arc<Owners>>,
@@ -84,16 +95,24 @@ impl Journal {
     /// # Errors
     /// When another daemon uses the folder, or what is in it cannot be trusted.
     pub async fn open(state_dir: &Path, tasks: &Tasks) -> Result<Self, JournalError> {
-        let (mut store, reader) = Store::open(state_dir).await?;
-        let (queue, jobs) = mpsc::channel(QUEUE);
+        let folder = Folder::take(state_dir)?;
+        let mut ahead = Ahead::open(&folder)?;
+        let (mut store, reader) = Store::open(folder).await?;
+        let through = store.through().await?;
+        store.catch_up(&ahead.after(through), ahead.last()).await?;
+        let progress = ahead.begin(through)?;
         let seen = Seen {
             writable: Arc::new(AtomicBool::new(true)),
             news: Arc::default(),
             counts: watch::Sender::new(store.counts().await?),
+            committed: Arc::clone(&progress.committed),
         };
+        let (queue, told) = mpsc::channel(QUEUE);
+        let (to_writer, jobs) = mpsc::channel(QUEUE);
+        tasks.spawn("journal ahead", ahead.run(told, to_writer, tasks.stopping()));
         tasks.spawn("journal writer", writer::run(store, jobs, seen.clone(), tasks.stopping()));
         let (sender, owners) = (watch::Sender::default(), watch::Sender::default());
-        Ok(Self { queue, reader, seen, sender, owners })
+        Ok(Self { queue, reader, progress, seen, sender, owners })
     }
 
     /// The calls that were not over when the journal was last written.
@@ -102,6 +121,12 @@ impl Journal {
     /// When the file cannot be read.
     pub async fn open_calls(&self) -> Result<Vec<OpenCall>, JournalError> {
         self.reader.open_calls().await
+    }
+
+    /// Whether all calls that were told before are known after a kill of this process. Waits for that a few microseconds as a rule, and
+    /// not for a disk that is stuck.
+    pub async fn kept(&self) -> bool {
+        self.progress.kept().await
     }
 
     /// A call as it is now. Waits only for room in the queue.
@@ -221,12 +246,13 @@ impl Journal {
 
     /// A writer that has stopped is reported by its owner, who stops the daemon.
     async fn tell(&self, op: Op) {
-        let _ = self.queue.send(Job { op, reply: None }).await;
+        self.progress.tell();
+        let _ = self.queue.send(Job { op, number: 0, reply: None }).await;
     }
 
     async fn ask(&self, op: Op) -> Result<Outcome, JournalError> {
         let (reply, answer) = oneshot::channel();
-        let job = Job { op, reply: Some(reply) };
+        let job = Job { op, number: 0, reply: Some(reply) };
         self.queue.send(job).await.map_err(|_| JournalError::Stopped)?;
         answer.await.map_err(|_| JournalError::Stopped)
     }

@@ -8,10 +8,12 @@ mod columns;
 mod layout;
 mod reader;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{ConnectOptions, Connection};
 
 use super::Counts;
@@ -19,7 +21,7 @@ use super::error::JournalError;
 use super::folder::Folder;
 use super::op::{Op, Outcome};
 use change::{apply, totals};
-use layout::{check_file, check_library, migrate};
+use layout::{MIGRATIONS, check_file, check_library, make_shrinkable, migrate};
 pub(super) use reader::{Ahead, Read, Reader};
 
 type Written<T> = Result<T, sqlx::Error>;
@@ -42,31 +44,66 @@ pub(super) enum Failure {
 /// The connection that writes, and the lock of the folder for as long as it does.
 pub(super) struct Store {
     connection: SqliteConnection,
+    path: PathBuf,
     _folder: Folder,
 }
 
 impl Store {
-    /// Takes the folder, opens the file, makes sure that it is sound, and brings it to the layout of this version.
+    /// Opens the file, makes sure that it is sound, and brings it to the layout of this version.
     ///
     /// # Errors
-    /// When the folder is taken, or the file is damaged, newer than this program or not to be opened.
-    pub async fn open(state_dir: &Path) -> Result<(Self, Reader), JournalError> {
-        let folder = Folder::take(state_dir)?;
+    /// When the file is damaged, newer than this program or not to be opened.
+    pub async fn open(folder: Folder) -> Result<(Self, Reader), JournalError> {
         let path = folder.database()?;
+        let is_new = std::fs::metadata(&path).is_ok_and(|file| file.len() == 0);
         let failed = |error| opening(&path, &error);
         let options = options(&path);
-        let mut connection = options.connect().await.map_err(failed)?;
+        let creating = options.clone().auto_vacuum(SqliteAutoVacuum::Incremental);
+        let mut connection = if is_new { creating } else { options.clone() }.connect().await.map_err(failed)?;
         check_library(&mut connection).await.map_err(failed)??;
         check_file(&mut connection, &path).await?;
-        migrate(&mut connection, &path).await?;
+        migrate(&mut connection, &path, &MIGRATIONS).await?;
+        make_shrinkable(&mut connection).await;
         let reader = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.read_only(true));
-        let store = Self { connection, _folder: folder };
+        let store = Self { connection, path, _folder: folder };
         Ok((store, Reader(reader)))
     }
 
+    /// The number of the last change that was written ahead and is here.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn through(&mut self) -> Result<u64, JournalError> {
+        let through: i64 = sqlx::query_scalar("SELECT through FROM ahead")
+            .fetch_one(&mut self.connection)
+            .await
+            .map_err(|error| reading(&error))?;
+        Ok(through.unsigned_abs())
+    }
+
+    /// Takes in what was written ahead and was not here yet.
+    ///
+    /// # Errors
+    /// When the disk is full or fails.
+    pub async fn catch_up(&mut self, ops: &[Op], through: u64) -> Result<(), JournalError> {
+        if ops.is_empty() {
+            return Ok(());
+        }
+        match self.commit(ops.iter(), through).await {
+            Ok(_) => Ok(()),
+            Err(Failure::Full) => Err(JournalError::NoRoom { path: self.path.clone() }),
+            Err(Failure::Broken(detail)) => Err(JournalError::Open { path: self.path.clone(), detail }),
+        }
+    }
+
     /// All of these or none, on disk when it returns; with what came of each, and how many of each kind there are now.
-    pub async fn commit(&mut self, ops: impl Iterator<Item = &Op>) -> Result<(Vec<Outcome>, Counts), Failure> {
-        match self.transaction(ops).await {
+    /// `through`: the number of the last change that is now here.
+    pub async fn commit(
+        &mut self,
+        ops: impl Iterator<Item = &Op>,
+        through: u64,
+    ) -> Result<(Vec<Outcome>, Counts), Failure> {
+        match self.transaction(ops, through).await {
             Ok(done) => Ok(done),
             Err(error) => {
                 // The database may have undone it by itself already.
@@ -84,13 +121,21 @@ impl Store {
         let _ = self.connection.close().await;
     }
 
-    async fn transaction(&mut self, ops: impl Iterator<Item = &Op>) -> Result<(Vec<Outcome>, Counts), sqlx::Error> {
+    async fn transaction(
+        &mut self,
+        ops: impl Iterator<Item = &Op>,
+        through: u64,
+    ) -> Result<(Vec<Outcome>, Counts), sqlx::Error> {
         let connection = &mut self.connection;
         sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
         let mut outcomes = Vec::new();
         for op in ops {
             outcomes.push(apply(connection, op).await?);
         }
+        sqlx::query("UPDATE ahead SET through = ?1 WHERE through < ?1")
+            .bind(i64::try_from(through).unwrap_or(i64::MAX))
+            .execute(&mut *connection)
+            .await?;
         let counts = totals(connection).await?;
         sqlx::query("COMMIT").execute(&mut *connection).await?;
         Ok((outcomes, counts))

@@ -1,7 +1,7 @@
 //! The one task that writes to the calls on disk: takes all that waits, one transaction, one fsync, then says so.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -11,8 +11,8 @@ use super::Counts;
 use super::op::{Op, Outcome, coalesce};
 use super::store::{Failure, Store};
 
-/// Changes that may wait for the writer. When it is full, whoever has one more waits for room: it fills only when the disk
-/// is slower than the calls come, and behind [`HELD`] when the disk is full.
+/// Changes that may wait for the files ahead, and as many behind those for the writer. When both are full, whoever has one more waits
+/// for room: they fill only when the disk is slower than the calls come, and behind [`HELD`] when the disk is full.
 pub(super) const QUEUE: usize = 2_048;
 
 /// Changes that the writer keeps in memory while they cannot be written; when it is full, the queue fills.
@@ -28,7 +28,16 @@ const DISK_FULL_WAIT: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Job {
     pub op: Op,
+    /// Of the last change that was written ahead when this came; 0 before it got there.
+    pub number: u64,
     pub reply: Option<oneshot::Sender<Outcome>>,
+}
+
+/// What becomes one transaction.
+struct Batch {
+    jobs: Vec<Job>,
+    /// The number of the last that is in it.
+    through: u64,
 }
 
 /// What the writer lets others see.
@@ -38,24 +47,15 @@ pub(super) struct Seen {
     pub counts: watch::Sender<Counts>,
     /// There may be something new for the sender.
     pub news: Arc<Notify>,
+    /// The number of the last change on disk.
+    pub committed: Arc<AtomicU64>,
 }
 
-/// Runs until `stop`, and then until the queue is empty. Ends earlier only when the disk can no longer be trusted.
+/// Runs until nothing more can come. Ends earlier only when the disk can no longer be trusted, or is full after `stop`.
 pub(super) async fn run(mut store: Store, mut queue: mpsc::Receiver<Job>, seen: Seen, stop: CancellationToken) {
-    loop {
-        let first = tokio::select! {
-            biased;
-            job = queue.recv() => job,
-            () = stop.cancelled(), if !queue.is_closed() => {
-                queue.close();
-                continue;
-            }
-        };
-        let Some(first) = first else {
-            break;
-        };
-        let mut batch = vec![first];
-        fill(&mut batch, &mut queue, BATCH);
+    while let Some(first) = queue.recv().await {
+        let mut batch = Batch { through: first.number, jobs: vec![first] };
+        batch.fill(&mut queue, BATCH);
         if write(&mut store, batch, &mut queue, &seen, &stop).await.is_err() {
             return;
         }
@@ -63,12 +63,15 @@ pub(super) async fn run(mut store: Store, mut queue: mpsc::Receiver<Job>, seen: 
     store.close().await;
 }
 
-fn fill(batch: &mut Vec<Job>, queue: &mut mpsc::Receiver<Job>, limit: usize) {
-    while batch.len() < limit {
-        let Ok(job) = queue.try_recv() else {
-            return;
-        };
-        coalesce(batch, job);
+impl Batch {
+    fn fill(&mut self, queue: &mut mpsc::Receiver<Job>, limit: usize) {
+        while self.jobs.len() < limit {
+            let Ok(job) = queue.try_recv() else {
+                return;
+            };
+            self.through = job.number;
+            coalesce(&mut self.jobs, job);
+        }
     }
 }
 
@@ -78,22 +81,23 @@ fn fill(batch: &mut Vec<Job>, queue: &mut mpsc::Receiver<Job>, limit: usize) {
 /// because what the disk holds is unknown.
 async fn write(
     store: &mut Store,
-    mut batch: Vec<Job>,
+    mut batch: Batch,
     queue: &mut mpsc::Receiver<Job>,
     seen: &Seen,
     stop: &CancellationToken,
 ) -> Result<(), ()> {
     loop {
-        match store.commit(batch.iter().map(|job| &job.op)).await {
+        match store.commit(batch.jobs.iter().map(|job| &job.op), batch.through).await {
             Ok((outcomes, counts)) => {
                 if !seen.writable.swap(true, Ordering::Relaxed) {
                     tracing::info!("the journal can be written again");
                 }
+                seen.committed.store(batch.through, Ordering::Relaxed);
                 seen.counts.send_replace(counts);
-                if batch.iter().any(|job| job.op.is_news()) {
+                if batch.jobs.iter().any(|job| job.op.is_news()) {
                     seen.news.notify_one();
                 }
-                answer(batch, outcomes);
+                answer(batch.jobs, outcomes);
                 return Ok(());
             }
             Err(Failure::Full) => {
@@ -101,11 +105,11 @@ async fn write(
                     tracing::error!("the disk of the journal is full; calls are kept in memory");
                 }
                 if stop.is_cancelled() {
-                    tracing::error!(changes = batch.len(), "the disk of the journal is full: changes are lost");
+                    tracing::error!(changes = batch.jobs.len(), "the disk of the journal is full: changes are lost");
                     return Err(());
                 }
                 tokio::time::sleep(DISK_FULL_WAIT).await;
-                fill(&mut batch, queue, HELD);
+                batch.fill(queue, HELD);
             }
             Err(Failure::Broken(detail)) => {
                 seen.writable.store(false, Ordering::Relaxed);

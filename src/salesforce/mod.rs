@@ -2,21 +2,27 @@
 
 mod advice;
 mod client;
+mod column;
+mod composite;
 mod config;
 mod error;
 mod flow;
 mod found;
 mod governor;
+mod grant;
 mod health;
 mod hosts;
 mod id;
+mod jwt;
 mod links;
+mod moved;
 mod oauth;
 mod problem;
 mod query;
 mod read;
 mod refusal;
 mod rows;
+mod spent;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -26,14 +32,19 @@ mod transport;
 mod version;
 
 pub use client::Client;
+pub use column::Column;
 pub use config::{Config, Environment, FlowName};
 pub use error::{Error, LoginRefusal, Refusal, Retry};
 pub use found::Found;
 pub use governor::Allowance;
+pub use grant::GrantError;
 pub use health::{Health, State};
 pub use id::{NotAnId, RecordId};
+pub use jwt::KeyError;
 pub use links::Links;
+pub use oauth::{Consent, NoConsent};
 pub use problem::ConfigError;
 pub use query::{QueryError, Returning, Soql, Sosl};
-pub use read::{Field, User};
+pub use read::{Field, FoundTask, User};
 pub use rows::{MAX_ROWS, Row, RowError, RowOutcome, Value, Write};
+pub use spent::{CallKind, Spent};

@@ -18,6 +18,8 @@ pub enum QueryError {
     NoObject,
     #[error("a condition of the settings has a control character")]
     Condition,
+    #[error("at most five queries are asked together")]
+    Together,
     #[error("a batch has at most 200 rows of one kind: all with an id, or none")]
     Batch,
 }
@@ -28,6 +30,7 @@ pub struct Soql {
     object: String,
     fields: Vec<String>,
     conditions: Vec<String>,
+    order: Vec<String>,
     limit: Option<u32>,
     pub(super) all_rows: bool,
 }
@@ -39,7 +42,14 @@ impl Soql {
         if fields.is_empty() {
             return Err(QueryError::NoObject);
         }
-        Ok(Self { object: name(object)?, fields: names(fields)?, conditions: Vec::new(), limit: None, all_rows: false })
+        Ok(Self {
+            object: name(object)?,
+            fields: names(fields)?,
+            conditions: Vec::new(),
+            order: Vec::new(),
+            limit: None,
+            all_rows: false,
+        })
     }
 
     /// Rows whose text field has this value.
@@ -72,6 +82,18 @@ impl Soql {
         Ok(self)
     }
 
+    /// In this order: fields, each with ` DESC` behind it or not.
+    ///
+    /// # Errors
+    /// When a field's name is none.
+    pub fn order_by(mut self, fields: &[&str]) -> Result<Self, QueryError> {
+        for field in fields {
+            name(field.trim_end_matches(" DESC"))?;
+            self.order.push((*field).to_owned());
+        }
+        Ok(self)
+    }
+
     #[must_use]
     pub fn limit(mut self, rows: u32) -> Self {
         self.limit = Some(rows);
@@ -92,6 +114,10 @@ impl Soql {
         if !self.conditions.is_empty() {
             text.push_str(" WHERE ");
             text.push_str(&self.conditions.join(" AND "));
+        }
+        if !self.order.is_empty() {
+            text.push_str(" ORDER BY ");
+            text.push_str(&self.order.join(","));
         }
         if let Some(limit) = self.limit {
             let _ = write!(text, " LIMIT {limit}");
@@ -220,10 +246,12 @@ mod tests {
             .unwrap()
             .is("IsClosed", true)
             .unwrap()
+            .order_by(&["CreatedDate DESC"])
+            .unwrap()
             .limit(5);
         assert_eq!(
             soql.text(),
-            r"SELECT Id,Who.Name FROM Task WHERE CallObject IN ('a\'b','c\\','d\ne') AND IsClosed = true LIMIT 5"
+            r"SELECT Id,Who.Name FROM Task WHERE CallObject IN ('a\'b','c\\','d\ne') AND IsClosed = true ORDER BY CreatedDate DESC LIMIT 5"
         );
     }
 

@@ -127,13 +127,13 @@ async fn a_token_for_a_foreign_host_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_flow_that_is_not_built_is_told_and_nothing_is_sent() {
+async fn a_flow_that_lacks_a_key_is_told_and_nothing_is_sent() {
     let org = Org::start(|_| None).await;
     let mut settings = config(&org.url);
     settings.flow = FlowName::JwtBearer;
     let client = Client::new(&settings).unwrap();
     let error = client.query(&users()).await.unwrap_err();
-    assert!(matches!(error, Error::Settings(ConfigError::NotBuilt { flow: "jwt-bearer" })));
+    assert!(matches!(error, Error::Settings(ConfigError::Missing { key: "username", flow: "jwt-bearer" })));
     assert!(org.requests("").is_empty());
 }
 
@@ -275,8 +275,8 @@ async fn tasks_are_found_by_their_exact_keys_even_when_deleted() {
     .await;
     let keys = ["hq-a", "hq-b", "hq-c"].map(str::to_owned);
     let found = org.client().find_tasks("CallObject", &keys).await.unwrap();
-    let found: Vec<_> = found.iter().map(|(key, id)| format!("{key}={id}")).collect();
-    assert_eq!(found, ["hq-a=00Txx0000000003AAA", "hq-c=00Txx0000000005AAA"]);
+    let found: Vec<_> = found.iter().map(|(key, task)| format!("{key}={} {}", task.id, task.deleted)).collect();
+    assert_eq!(found, ["hq-a=00Txx0000000003AAA false", "hq-c=00Txx0000000005AAA true"]);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use ctibridge::calls::Site;
 use ctibridge::calls::event::{
     Application, BridgeId, BridgeKind, CallEvent, Cause, DialState, Leg, LegId, Origin, Presentation, Side, What,
 };
-use ctibridge::calls::feed::{FeedMessage, Known, Snapshot};
+use ctibridge::calls::feed::{FeedMessage, Known, Scope, Snapshot};
 use ctibridge::calls::record::{CallRecord, Direction, Extension};
 use ctibridge::calls::step::Step;
 use ctibridge::calls::tracker::Tracker;
@@ -42,7 +42,11 @@ fn play(path: &Path) -> Played {
         let begins = connections.iter().find(|connection| connection["from_line"].as_u64() == Some(index as u64 + 1));
         if begins.is_some() || index == 0 {
             if index > 0 {
-                steps.extend(tracker.handle("pbx1", FeedMessage::Lost("cut".into()), now));
+                steps.extend(tracker.handle(
+                    "pbx1",
+                    FeedMessage::Lost { scope: Scope::Feed, reason: "cut".into() },
+                    now,
+                ));
             }
             let list = |name: &str| begins.map_or(Value::Array(Vec::new()), |it| it[name].clone());
             let channels: Vec<Channel> = serde_json::from_value(list("channels")).unwrap();
@@ -252,7 +256,7 @@ fn whatever_a_pbx_says_each_call_ends_once_and_none_stays() {
             steps.extend(tracker.handle("pbx1", FeedMessage::Call(nonsense(&mut random, nth, at)), now));
             steps.extend(tracker.handle_timeout(now));
         }
-        steps.extend(tracker.handle("pbx1", FeedMessage::Lost("over".into()), now));
+        steps.extend(tracker.handle("pbx1", FeedMessage::Lost { scope: Scope::Feed, reason: "over".into() }, now));
         steps.extend(tracker.handle("pbx1", FeedMessage::Up(Snapshot::Known(Known::default())), now));
         steps.extend(tracker.handle_timeout(now + Duration::from_mins(1)));
         assert!(tracker.open_calls().is_empty(), "seed {seed}");

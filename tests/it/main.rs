@@ -1,11 +1,19 @@
 //! The bridge as a whole, against a pretend Asterisk and a pretend Salesforce on real sockets.
 
+mod allowance;
 mod calls;
+mod clock;
+mod compare;
 mod daemon;
 mod directory;
+mod disk;
 mod faults;
+mod fields;
 mod gap;
 mod kill;
+mod mend;
+mod outage;
 mod recordings;
 mod restart;
+mod secrecy;
 mod support;

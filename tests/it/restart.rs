@@ -50,7 +50,7 @@ fn tell(tracker: &mut Tracker, second: i64, what: What) -> Vec<Step> {
 }
 
 fn up(tracker: &mut Tracker, legs: Vec<LiveLeg>, second: i64) -> Vec<Step> {
-    let known = Known { legs, at: Some(at(second)), read_at: None };
+    let known = Known { legs, at: Some(at(second)), ..Known::default() };
     tracker.handle(FEED, FeedMessage::Up(Snapshot::Known(known)), Instant::now())
 }
 

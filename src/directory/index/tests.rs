@@ -1,6 +1,7 @@
 //! The index against what live matching says of the same texts.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 
 use fastrand::Rng;
 
@@ -263,7 +264,6 @@ fn a_snapshot_that_is_torn_or_of_another_version_or_plan_is_refused() {
     let index = Index::new(plan("DE"));
     index.apply((1..3).map(|n| Change::Put(contact(n, &[("Phone", "+49 30 231250444")]))).collect());
     snapshot::save(&path, &index, b"state").unwrap();
-    use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(matches!(load("AT"), Err(SnapshotError::OtherPlan)));
     let whole = std::fs::read(&path).unwrap();

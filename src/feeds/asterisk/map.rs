@@ -10,7 +10,7 @@ use super::wire::{Bridge, Channel, Event, Frame, Subject, Variables};
 use crate::calls::event::{
     Application, BridgeId, BridgeKind, CallEvent, Cause, DialState, Leg, LegId, Origin, Presentation, Side, What,
 };
-use crate::calls::feed::{Known, LiveBridge, LiveLeg};
+use crate::calls::feed::{Known, LiveBridge, LiveLeg, Scope};
 use crate::calls::record::Extension;
 
 /// The caller's presentation, as a channel variable.
@@ -70,7 +70,7 @@ impl Map {
         let stamps = channels.iter().filter_map(|channel| channel.creationtime);
         let at = stamps.chain(bridges.iter().filter_map(|bridge| bridge.creationtime)).max();
         let legs = channels.iter().map(|channel| self.live_leg(channel, channels, bridges)).collect();
-        Known { legs, at, read_at: None }
+        Known { scope: Scope::Feed, legs, at, read_at: None }
     }
 
     /// Channels whose presentation is to be asked for because no frame has told it yet.

@@ -11,6 +11,8 @@ use crate::journal::Counts;
 use crate::journal::entry::{EntryId, EntryState, Event, Reason};
 use crate::journal::note::{Note, Noted, merge};
 use crate::journal::op::{Changed, Op, Outcome, Settled, Settlement};
+use crate::journal::seal::seal;
+use crate::salesforce::RecordId;
 
 pub(super) async fn apply(connection: &mut SqliteConnection, op: &Op) -> Written<Outcome> {
     match op {
@@ -33,6 +35,11 @@ pub(super) async fn apply(connection: &mut SqliteConnection, op: &Op) -> Written
                 settle(connection, settlement).await?;
             }
         }
+        Op::Compared { entries, at } => {
+            for (id, task) in entries {
+                compared(connection, *id, task.as_ref(), *at).await?;
+            }
+        }
         Op::Resume { at } => resume(connection, *at).await?,
         Op::Park { ids, at, reason } => {
             for id in ids {
@@ -52,7 +59,7 @@ async fn keep(connection: &mut SqliteConnection, call: &str, json: &str) -> Writ
          ON CONFLICT (call) DO UPDATE SET json = excluded.json",
     )
     .bind(call)
-    .bind(json)
+    .bind(seal(json))
     .execute(connection)
     .await?;
     Ok(())
@@ -67,8 +74,8 @@ async fn ended(connection: &mut SqliteConnection, call: &str, record: &str, answ
          ON CONFLICT (key) DO NOTHING",
     )
     .bind(call)
-    .bind(record)
-    .bind(answer)
+    .bind(seal(record))
+    .bind(answer.map(seal))
     .execute(&mut *connection)
     .await?;
     forget(connection, call).await
@@ -203,7 +210,11 @@ async fn split(connection: &mut SqliteConnection, id: EntryId, agents: &[(String
 }
 
 async fn answered(connection: &mut SqliteConnection, id: EntryId, answer: &str) -> Written<()> {
-    sqlx::query("UPDATE entries SET answer = ?2 WHERE id = ?1").bind(id.0).bind(answer).execute(connection).await?;
+    sqlx::query("UPDATE entries SET answer = ?2 WHERE id = ?1")
+        .bind(id.0)
+        .bind(seal(answer))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -241,7 +252,7 @@ async fn settle(connection: &mut SqliteConnection, settlement: &Settlement) -> W
         Settled::Event(event) => (event.clone(), current.task),
         Settled::Task(task, at) => {
             let noted = current.noted != current.sent_noted;
-            (Event::Logged { at: *at, noted }, Some(task.to_string()))
+            (Event::Logged { at: *at, noted }, Some(seal(task.as_str())))
         }
     };
     sqlx::query("UPDATE entries SET task = ?2, attempts = ?3, repairs = ?4 WHERE id = ?1")
@@ -254,12 +265,47 @@ async fn settle(connection: &mut SqliteConnection, settlement: &Settlement) -> W
     save(connection, id, &current.state.after(event)).await
 }
 
+/// Only what does not speak against the state that the entry has by now.
+async fn compared(
+    connection: &mut SqliteConnection,
+    id: EntryId,
+    task: Option<&RecordId>,
+    at: Timestamp,
+) -> Written<()> {
+    let Some(current) = current(connection, id).await? else {
+        return Ok(());
+    };
+    let event = match task {
+        Some(_) => Event::Found { at, noted: current.noted > 0 },
+        None => Event::Missing,
+    };
+    let applies = match current.state {
+        EntryState::Waiting { .. } | EntryState::Parked { .. } => task.is_some(),
+        EntryState::Done { .. } => task.is_none(),
+        EntryState::Wire { .. } => false,
+    };
+    if !applies {
+        return Ok(());
+    }
+    // What was mended for a Task that is gone may not be true of the next one.
+    sqlx::query(
+        "UPDATE entries SET task = ?2, attempts = 0, repairs = CASE WHEN ?2 IS NULL THEN '{}' ELSE repairs END
+         WHERE id = ?1",
+    )
+    .bind(id.0)
+    .bind(task.map(RecordId::as_str))
+    .execute(&mut *connection)
+    .await?;
+    save(connection, id, &current.state.after(event)).await
+}
+
 async fn resume(connection: &mut SqliteConnection, at: Timestamp) -> Written<()> {
     sqlx::query("UPDATE entries SET due = 0 WHERE state IN ('waiting', 'wire') AND due <> 0")
         .execute(&mut *connection)
         .await?;
-    // A clock that went back must not stretch the time after which an entry is sent again.
-    sqlx::query("UPDATE entries SET since = ?1 WHERE state = 'wire' AND since > ?1")
+    // A clock that was set meanwhile says nothing of how long ago they were sent: the time after which they are sent
+    // again begins anew.
+    sqlx::query("UPDATE entries SET since = ?1 WHERE state = 'wire'")
         .bind(at.as_millisecond())
         .execute(connection)
         .await?;
@@ -272,6 +318,7 @@ async fn park(connection: &mut SqliteConnection, id: EntryId, at: Timestamp, rea
     save(connection, id, &EntryState::Parked { at, reason }).await
 }
 
+/// What it gives free goes back to the file system, 32 MiB at a time.
 async fn prune(connection: &mut SqliteConnection, before: Timestamp) -> Written<()> {
     sqlx::query(
         "DELETE FROM entries WHERE id IN
@@ -280,7 +327,8 @@ async fn prune(connection: &mut SqliteConnection, before: Timestamp) -> Written<
     .bind(before.as_millisecond())
     .execute(&mut *connection)
     .await?;
-    sqlx::query("DELETE FROM dropped WHERE at < ?1").bind(before.as_millisecond()).execute(connection).await?;
+    sqlx::query("DELETE FROM dropped WHERE at < ?1").bind(before.as_millisecond()).execute(&mut *connection).await?;
+    sqlx::query("PRAGMA incremental_vacuum(8192)").execute(connection).await?;
     Ok(())
 }
 

@@ -10,6 +10,8 @@ use super::Written;
 use crate::calls::record::{CallRecord, Extension};
 use crate::directory::answer::Answer;
 use crate::journal::entry::{Entry, EntryId, EntryState, Repairs};
+use crate::journal::seal::{seal, unseal};
+use crate::journal::task;
 use crate::salesforce::RecordId;
 
 pub(super) fn entry(row: &SqliteRow) -> Written<Entry> {
@@ -18,13 +20,17 @@ pub(super) fn entry(row: &SqliteRow) -> Written<Entry> {
         (row.try_get("record")?, row.try_get("notes")?, row.try_get("repairs")?);
     let record: CallRecord = from_json(&record)?;
     let answer: Option<Answer> = text("answer")?.as_deref().map(from_json).transpose()?;
-    let task = text("task")?.map(|id| RecordId::parse(&id).map_err(decode));
+    let task = text("task")?.map(|id| RecordId::parse(whole(&id)?).map_err(decode));
     let repairs: Repairs = from_json(&repairs)?;
+    let (call, key, agent) = (record.call.key.clone(), row.try_get::<String, _>("key")?, text("agent")?.map(Extension));
+    if key != task::key(&call, agent.as_ref()) {
+        return Err(damaged());
+    }
     Ok(Entry {
         id: EntryId(row.try_get("id")?),
-        key: row.try_get("key")?,
-        call: record.call.key.clone(),
-        agent: text("agent")?.map(Extension),
+        key,
+        call,
+        agent,
         record,
         answer,
         notes: from_json(&notes)?,
@@ -55,12 +61,22 @@ pub(super) fn time(millisecond: i64) -> Written<Timestamp> {
     Timestamp::from_millisecond(millisecond).map_err(decode)
 }
 
+/// Sealed, as all texts of a row are.
 pub(super) fn json(value: &impl Serialize) -> Written<String> {
-    serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(error.into()))
+    serde_json::to_string(value).map(|text| seal(&text)).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
-pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Written<T> {
-    serde_json::from_str(text).map_err(decode)
+/// From a sealed text.
+pub(super) fn from_json<T: DeserializeOwned>(sealed: &str) -> Written<T> {
+    serde_json::from_str(whole(sealed)?).map_err(decode)
+}
+
+fn whole(sealed: &str) -> Written<&str> {
+    unseal(sealed).ok_or_else(damaged)
+}
+
+fn damaged() -> sqlx::Error {
+    decode(std::io::Error::other("damaged on disk"))
 }
 
 fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {

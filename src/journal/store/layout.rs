@@ -5,11 +5,12 @@ use std::path::Path;
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
-use super::opening;
+use super::{Written, opening};
 use crate::journal::error::JournalError;
 
 /// One script a layout, each leaves `user_version` one higher. Never change one that was released: add another.
-const MIGRATIONS: [&str; 1] = ["
+pub(super) const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE open_calls (
         call TEXT PRIMARY KEY, json TEXT NOT NULL, notes TEXT NOT NULL DEFAULT '[]'
     ) STRICT, WITHOUT ROWID;
@@ -48,7 +49,13 @@ const MIGRATIONS: [&str; 1] = ["
         UPDATE totals SET n = n - 1 WHERE state = OLD.state;
         UPDATE totals SET n = n + 1 WHERE state = NEW.state; END;
     PRAGMA user_version = 1;
-"];
+",
+    "
+    CREATE TABLE ahead (through INTEGER NOT NULL) STRICT;
+    INSERT INTO ahead VALUES (0);
+    PRAGMA user_version = 2;
+",
+];
 
 /// Earlier ones can lose pages of a write-ahead log that is reset while another connection reads (sqlite.org/wal.html).
 const OLDEST_LIBRARY: [u32; 3] = [3, 51, 3];
@@ -70,17 +77,76 @@ pub(super) async fn check_file(connection: &mut SqliteConnection, path: &Path) -
     Err(JournalError::Damaged { path: path.to_owned(), detail: said })
 }
 
-pub(super) async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), JournalError> {
-    let failed = |error| opening(path, &error);
-    let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(failed)?;
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    let Some(from) = usize::try_from(found).ok().filter(|_| found <= known) else {
+/// All that is missing, or nothing: a step that fails leaves the file as it was.
+pub(super) async fn migrate(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    scripts: &[&'static str],
+) -> Result<(), JournalError> {
+    let found: i64 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|error| opening(path, &error))?;
+    let known = i64::try_from(scripts.len()).unwrap_or(i64::MAX);
+    let missing = usize::try_from(found).ok().and_then(|from| scripts.get(from..));
+    let Some(missing) = missing else {
         return Err(JournalError::Newer { path: path.to_owned(), found, known });
     };
-    for script in MIGRATIONS.iter().skip(from) {
-        let mut transaction = connection.begin().await.map_err(failed)?;
-        sqlx::raw_sql(*script).execute(&mut *transaction).await.map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+    if missing.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    run(connection, missing).await.map_err(|error| JournalError::Migration {
+        path: path.to_owned(),
+        from: found,
+        to: known,
+        detail: error.to_string(),
+    })
+}
+
+async fn run(connection: &mut SqliteConnection, scripts: &[&'static str]) -> Written<()> {
+    let mut transaction = connection.begin().await?;
+    for script in scripts {
+        sqlx::raw_sql(*script).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await
+}
+
+/// A file of the first releases is written anew, once, so that it can give room back. It works as well without.
+pub(super) async fn make_shrinkable(connection: &mut SqliteConnection) {
+    let rewritten = async {
+        let mode: i64 = sqlx::query_scalar("PRAGMA auto_vacuum").fetch_one(&mut *connection).await?;
+        if mode == 0 {
+            tracing::info!("the journal is written anew, so that its file can become smaller");
+            sqlx::raw_sql("PRAGMA auto_vacuum = INCREMENTAL; VACUUM").execute(&mut *connection).await?;
+        }
+        Written::Ok(())
+    };
+    if let Err(error) = rewritten.await {
+        tracing::warn!(%error, "the journal could not be written anew; it is tried again at the next start");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::ConnectOptions;
+    use sqlx::sqlite::SqliteConnectOptions;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_of_the_layout_that_fails_leaves_the_file_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.db");
+        std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/journal/layout-1/journal.db"), &path)
+            .unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let mut scripts = MIGRATIONS.to_vec();
+        scripts.push("CREATE TABLE more (n INTEGER); UPDATE entries SET record = ''; INSERT INTO nowhere VALUES (1)");
+        let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+        let failed = migrate(&mut connection, &path, &scripts).await;
+        let Err(error @ JournalError::Migration { from: 1, to: 3, .. }) = failed else { panic!("{failed:?}") };
+        assert!(error.to_string().contains("it is as it was"), "{error}");
+        connection.close().await.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
 }

@@ -6,7 +6,7 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::columns::{entry, from_json, time};
 use super::reading;
-use crate::calls::record::{Extension, OpenCall};
+use crate::calls::record::{CallRecord, Extension, OpenCall};
 use crate::journal::entry::{Entry, EntryId};
 use crate::journal::error::JournalError;
 use crate::journal::read::Filter;
@@ -27,7 +27,7 @@ impl Reader {
             .map_err(|error| reading(&error))?;
         let mut calls = Vec::new();
         for (key, text) in rows {
-            if let Ok(call) = serde_json::from_str(&text) {
+            if let Ok(call) = from_json(&text) {
                 calls.push(call);
             } else {
                 tracing::error!(call.key = %key, "an open call on disk cannot be read");
@@ -38,16 +38,20 @@ impl Reader {
 
     /// The agents that had a part in this call; `None` for an unknown one.
     pub async fn agents_of(&self, call: &str) -> Result<Option<Vec<Extension>>, JournalError> {
-        let text: Option<String> = sqlx::query_scalar(
-            "SELECT json FROM open_calls WHERE call = ?1
-             UNION ALL SELECT record ->> '$.call' FROM entries WHERE call = ?1 LIMIT 1",
+        let found: Option<(String, bool)> = sqlx::query_as(
+            "SELECT json, FALSE FROM open_calls WHERE call = ?1
+             UNION ALL SELECT record, TRUE FROM entries WHERE call = ?1 LIMIT 1",
         )
         .bind(call)
         .fetch_optional(&self.0)
         .await
         .map_err(|error| reading(&error))?;
-        let call: Option<OpenCall> = text.as_deref().map(from_json).transpose().map_err(|error| reading(&error))?;
-        Ok(call.map(|call| call.agents.into_iter().map(|part| part.extension).collect()))
+        let Some((text, is_over)) = found else {
+            return Ok(None);
+        };
+        let call = if is_over { from_json(&text).map(|record: CallRecord| record.call) } else { from_json(&text) };
+        let call: OpenCall = call.map_err(|error| reading(&error))?;
+        Ok(Some(call.agents.into_iter().map(|part| part.extension).collect()))
     }
 
     pub async fn entry(&self, id: EntryId) -> Result<Option<Entry>, JournalError> {
@@ -71,6 +75,22 @@ impl Reader {
             .fetch_all(&self.0)
             .await
             .map_err(|error| reading(&error))?;
+        Ok(rows.iter().map(read).collect())
+    }
+
+    /// Entries after `after` of calls that ended since then, in the order in which they came.
+    pub async fn ended_since(&self, since: Timestamp, after: EntryId, limit: usize) -> Result<Vec<Read>, JournalError> {
+        // Times are written with and without a fraction of the second, which do not compare within the same one.
+        let since = since.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+        let rows = sqlx::query(
+            "SELECT * FROM entries WHERE id > ?1 AND substr(record ->> '$.ended', 1, 19) >= ?2 ORDER BY id LIMIT ?3",
+        )
+        .bind(after.0)
+        .bind(since)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.0)
+        .await
+        .map_err(|error| reading(&error))?;
         Ok(rows.iter().map(read).collect())
     }
 

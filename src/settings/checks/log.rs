@@ -14,6 +14,7 @@ pub(super) fn check(log: &Config, findings: &mut Findings) {
     }
     duration("log.batch_window", log.batch_window, 0..=60_000, findings);
     duration("log.settle_after", log.settle_after, 1_000..=86_400_000, findings);
+    duration("log.keep_done", log.keep_done, 3_600_000..=315_360_000_000, findings);
     if log.settle_after < Duration::from_mins(10) && log.external_id_field.is_empty() {
         let text = "is shorter than the 10 minutes after which Salesforce ends a request: a call may be logged twice";
         findings.warning("log.settle_after", text);

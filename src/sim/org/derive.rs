@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Fields, Org, Writer, flag, id,
+    Fields, Org, Writer, flag,
     schema::{Kind, Object},
     text, time,
 };
@@ -61,6 +61,11 @@ impl Org {
                 let closed = text(fields, "Status") == Some("Closed");
                 fields.insert("IsClosed".to_owned(), closed.into());
             }
+            "Opportunity" => {
+                let stage = text(fields, "StageName").unwrap_or_default().to_owned();
+                fields.insert("IsClosed".to_owned(), stage.starts_with("Closed").into());
+                fields.insert("IsWon".to_owned(), (stage == "Closed Won").into());
+            }
             _ => {}
         }
     }
@@ -70,9 +75,12 @@ impl Org {
         if object != "Account" {
             return;
         }
-        let Some(account) = self.row(object, id).map(|row| row.fields.clone()) else {
+        let Some(account) = self.row(object, id).map(|row| (*row.fields).clone()) else {
             return;
         };
+        if let Some(name) = text(&account, "Name") {
+            self.named.insert(name.to_owned(), id.to_owned());
+        }
         if !flag(&account, "IsPersonAccount") {
             return;
         }
@@ -93,7 +101,7 @@ impl Org {
         let known = text(account, "PersonContactId").and_then(|id| self.row("Contact", id));
         if let Some(row) = known {
             let id = text(&row.fields, "Id").unwrap_or_default().to_owned();
-            return (id, row.fields.clone());
+            return (id, (*row.fields).clone());
         }
         let mut fields = Fields::new();
         if let Some(owner) = account.get("OwnerId") {
@@ -142,32 +150,11 @@ impl Org {
     fn is_closed_status(&self, status: &str) -> bool {
         self.rows("TaskStatus").any(|row| text(&row.fields, "ApiName") == Some(status) && flag(&row.fields, "IsClosed"))
     }
-
-    /// Turns a lead into the contact it became, as the conversion dialog does.
-    pub(crate) fn convert(&mut self, lead: &str, contact: &str, by: &Writer) -> bool {
-        let account =
-            self.row("Contact", contact).and_then(|row| row.fields.get("AccountId").cloned()).unwrap_or_default();
-        let (Some(lead), Some(contact)) = (id::normal(lead), id::normal(contact)) else {
-            return false;
-        };
-        let Some(mut fields) = self.live("Lead", &lead).map(|row| row.fields.clone()) else {
-            return false;
-        };
-        let date = by.now.to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
-        fields.insert("IsConverted".to_owned(), true.into());
-        fields.insert("ConvertedDate".to_owned(), date.into());
-        fields.insert("ConvertedContactId".to_owned(), contact.into());
-        fields.insert("ConvertedAccountId".to_owned(), account);
-        fields.insert("Status".to_owned(), "Closed - Converted".into());
-        self.store("Lead", &lead, fields, by);
-        true
-    }
 }
 
 fn put_default(fields: &mut Fields, name: &str, value: Value) {
-    let slot = fields.entry(name.to_owned()).or_insert(Value::Null);
-    if slot.is_null() {
-        *slot = value;
+    if fields.get(name).is_none_or(Value::is_null) {
+        fields.insert(name.to_owned(), value);
     }
 }
 

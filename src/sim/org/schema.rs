@@ -4,7 +4,7 @@
 //! name, a kind and at most one access word (`required`, `once`: at creation only, `read`: never). In picklists `_`
 //! stands for a space.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 const SYSTEM: &str = "
  Id id read
@@ -137,6 +137,8 @@ Opportunity 006
  Amount double
  Description area:32000
  OwnerId ref:User
+ IsClosed bool read
+ IsWon bool read
 Task 00T
  Subject text:255
  Status pick:Not_Started|In_Progress|Completed
@@ -250,12 +252,21 @@ pub(crate) struct Object {
     pub(crate) name: String,
     pub(crate) prefix: String,
     pub(crate) fields: Vec<Field>,
+    places: HashMap<String, usize>,
 }
 
 impl Object {
     /// The field of this name in any case.
     pub(crate) fn field(&self, name: &str) -> Option<&Field> {
-        self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))
+        match self.places.get(name) {
+            Some(place) => self.fields.get(*place),
+            None => self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)),
+        }
+    }
+
+    pub(crate) fn add(&mut self, field: Field) {
+        self.places.insert(field.name.clone(), self.fields.len());
+        self.fields.push(field);
     }
 
     /// The relation field that queries call `relation`.
@@ -275,11 +286,11 @@ pub(crate) fn objects(person_accounts: bool) -> BTreeMap<String, Object> {
             current.clone_from(&object.name);
             objects.insert(object.name.clone(), object);
         } else if let (Some(object), Some(field)) = (objects.get_mut(&current), field(line)) {
-            object.fields.push(field);
+            object.add(field);
         }
     }
     if person_accounts && let Some(account) = objects.get_mut("Account") {
-        account.fields.extend(PERSON_ACCOUNT.lines().filter_map(field));
+        PERSON_ACCOUNT.lines().filter_map(field).for_each(|field| account.add(field));
     }
     objects
 }
@@ -290,11 +301,10 @@ pub(crate) fn object(line: &str) -> Option<Object> {
         return None;
     }
     let (name, prefix) = line.trim().split_once(' ')?;
-    Some(Object {
-        name: name.to_owned(),
-        prefix: prefix.to_owned(),
-        fields: SYSTEM.lines().filter_map(field).collect(),
-    })
+    let (name, prefix) = (name.to_owned(), prefix.to_owned());
+    let mut object = Object { name, prefix, fields: Vec::new(), places: HashMap::new() };
+    SYSTEM.lines().filter_map(field).for_each(|field| object.add(field));
+    Some(object)
 }
 
 /// A field from its line in the table.

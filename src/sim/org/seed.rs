@@ -1,5 +1,7 @@
 //! Filling the org from JSON: `{"Contact":[{"LastName":…,"Phone":…}],"Lead":[…],"Account":[…],"User":[…]}`.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::{
@@ -96,7 +98,8 @@ impl Org {
         Self::complete_user(&object, &mut fields, &id);
         self.add_defaults(&object, &mut fields, by);
         self.derive(&object.name, &mut fields, by);
-        self.store(&object.name, &id, fields, by);
+        let stamp = fields.get("SystemModstamp").cloned();
+        self.store_with(&object.name, &id, fields, by, stamp);
         self.after_write(&object.name, &id, by);
         Ok(id)
     }
@@ -108,16 +111,17 @@ impl Org {
         let Some(row) = self.row(&object.name, id) else {
             return Err(SeedError::Shape(format!("{name} {id}"), "a known row"));
         };
-        let mut fields = row.fields.clone();
+        let mut fields = (*row.fields).clone();
+        let stamp = changes.get("SystemModstamp").cloned();
         fields.extend(changes);
         let id = text(&fields, "Id").unwrap_or_default().to_owned();
         self.derive(&object.name, &mut fields, by);
-        self.store(&object.name, &id, fields, by);
+        self.store_with(&object.name, &id, fields, by, stamp);
         self.after_write(&object.name, &id, by);
         Ok(())
     }
 
-    fn seeded(&self, name: &str) -> Result<Object, SeedError> {
+    fn seeded(&self, name: &str) -> Result<Arc<Object>, SeedError> {
         self.object(name).cloned().ok_or_else(|| SeedError::Object(name.to_owned()))
     }
 
@@ -151,9 +155,9 @@ impl Org {
     /// The account that a contact names, made if no account has that name.
     fn account_named(&mut self, row: usize, account: &Value, by: &Writer) -> Result<String, SeedError> {
         let name = account.get("Name").and_then(Value::as_str);
-        let known =
-            self.rows("Account").find(|row| !row.is_deleted() && name.is_some() && text(&row.fields, "Name") == name);
-        if let Some(id) = known.and_then(|row| text(&row.fields, "Id")) {
+        let known = name.and_then(|name| self.live("Account", self.named.get(name)?));
+        if let Some(id) = known.filter(|row| text(&row.fields, "Name") == name).and_then(|row| text(&row.fields, "Id"))
+        {
             return Ok(id.to_owned());
         }
         self.add_row("Account", row, account, by)
@@ -177,7 +181,7 @@ impl Org {
             for line in lines.as_array().ok_or_else(shape)? {
                 let field = line.as_str().and_then(schema::field).ok_or_else(shape)?;
                 if let Some(object) = self.objects.get_mut(name) {
-                    object.fields.push(field);
+                    Arc::make_mut(object).add(field);
                 }
             }
         }
@@ -190,8 +194,11 @@ impl Org {
         }
         let prefix = format!("a{:02}", self.objects.len() % 100);
         if let Some(mut object) = schema::object(&format!("{name} {prefix}")) {
-            object.fields.extend(["Name text:80", "OwnerId ref:User"].into_iter().filter_map(schema::field));
-            self.objects.insert(name.to_owned(), object);
+            ["Name text:80", "OwnerId ref:User"]
+                .into_iter()
+                .filter_map(schema::field)
+                .for_each(|field| object.add(field));
+            self.objects.insert(name.to_owned(), Arc::new(object));
         }
     }
 }

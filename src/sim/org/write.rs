@@ -1,5 +1,7 @@
 //! Creating, changing and deleting rows by the rules that clients meet.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::{
@@ -59,7 +61,7 @@ impl Org {
     }
 
     /// The definition of an object, or the answer for one that is not there.
-    pub(crate) fn known(&self, object: &str) -> Result<Object, Refusal> {
+    pub(crate) fn known(&self, object: &str) -> Result<Arc<Object>, Refusal> {
         self.object(object).cloned().ok_or_else(|| {
             let message = format!("sObject type '{object}' is not supported.");
             Refusal::new("INVALID_TYPE", message)
@@ -74,7 +76,7 @@ impl Org {
         if flag(&row.fields, "IsConverted") {
             return Err(Refusal::new("CANNOT_UPDATE_CONVERTED_LEAD", "cannot update converted lead"));
         }
-        Ok(row.fields.clone())
+        Ok((*row.fields).clone())
     }
 
     /// Checks what fields point at, and the values that must be unique.
@@ -141,6 +143,18 @@ impl Org {
                 object.name.to_lowercase()
             );
             return Err(Refusal::of_field("INACTIVE_OWNER_OR_USER", "OwnerId", message));
+        }
+        Ok(())
+    }
+
+    /// Whether the row's unique values are free for it.
+    pub(super) fn check_keys(&self, object: &Object, fields: &Fields) -> Result<(), Refusal> {
+        let own = text(fields, "Id");
+        let unique = object.fields.iter().filter(|field| matches!(field.kind, Kind::External { unique: true, .. }));
+        for field in unique {
+            if let Some(value) = text(fields, &field.name) {
+                self.check_unique(object, field, value, own)?;
+            }
         }
         Ok(())
     }

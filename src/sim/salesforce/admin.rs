@@ -5,20 +5,25 @@ use serde_json::{Map, Value, json};
 use super::{
     exchange::{Answer, Ask, error},
     knobs::{Fault, Knobs},
+    manual,
     world::World,
 };
-use crate::sim::org::{Fields, Refusal, Seed};
+use crate::sim::org::{Fields, Org, Refusal, Seed, Writer};
 
 /// Answers a request whose path begins with `/sandbox`.
 pub(crate) fn answer(world: &mut World, ask: &Ask, rest: &[&str]) -> Answer {
     let done = match (ask.method.as_str(), rest) {
+        ("GET", []) => Ok(manual::page(world)),
         ("GET", ["knobs"]) => Ok(serde_json::to_value(&world.knobs).unwrap_or_default()),
         ("POST" | "PATCH", ["knobs"]) => turn(world, ask),
         ("GET", ["state"]) => Ok(state(world, ask)),
         ("POST", ["rows"]) => add(world, ask),
         ("PATCH", ["rows", object, id]) => edit(world, ask, object, id),
         ("DELETE", ["rows", object, id]) => remove(world, object, id),
-        ("POST", ["convert", lead, contact]) => convert(world, lead, contact),
+        ("POST", ["undelete"]) => each(world, ask, Org::undelete),
+        ("POST", ["purge"]) => each(world, ask, |org, id, _| org.purge(id)),
+        ("POST", ["merge"]) => merge(world, ask),
+        ("POST", ["convert"]) => convert(world, ask),
         _ => return Answer::json(404, json!([error(&Refusal::not_found())])),
     };
     match done {
@@ -27,13 +32,13 @@ pub(crate) fn answer(world: &mut World, ask: &Ask, rest: &[&str]) -> Answer {
     }
 }
 
-/// Takes the given knobs and leaves the others; `next` queues faults, `revoke` ends all sessions, `clear` empties the
-/// queue, `api_calls` sets the counter.
+/// Takes the given knobs and leaves the others; the manual says what the words mean that are no knobs.
 fn turn(world: &mut World, ask: &Ask) -> Result<Value, String> {
     let mut given = ask.json().map_err(|refusal| refusal.message)?;
     let faults = given.remove("next").unwrap_or_else(|| json!([]));
     let faults: Vec<Fault> = serde_json::from_value(faults).map_err(|error| error.to_string())?;
     let revoke = given.remove("revoke") == Some(true.into());
+    let revoke_refresh = given.remove("revoke_refresh") == Some(true.into());
     let clear = given.remove("clear") == Some(true.into());
     let calls = given.remove("api_calls").and_then(|calls| calls.as_u64());
     let knobs = merged(&world.knobs, given)?;
@@ -42,8 +47,11 @@ fn turn(world: &mut World, ask: &Ask) -> Result<Value, String> {
         world.queue.clear();
     }
     world.queue.extend(faults);
-    if revoke {
+    if revoke || revoke_refresh {
         world.sessions.live.clear();
+    }
+    if revoke_refresh {
+        world.sessions.refresh.clear();
     }
     if let Some(calls) = calls {
         world.counts.api_calls = calls;
@@ -76,15 +84,12 @@ fn state(world: &World, ask: &Ask) -> Value {
 fn rows(world: &World, object: &str, deleted: bool) -> Value {
     let name = world.org.object(object).map_or(object, |object| object.name.as_str());
     let rows = world.org.rows(name).filter(|row| deleted || !row.is_deleted());
-    let rows = rows.map(|row| Value::Object(row.fields.clone()));
+    let rows = rows.map(|row| Value::Object((*row.fields).clone()));
     rows.collect::<Vec<_>>().into()
 }
 
 fn row_counts(world: &World) -> Value {
-    let counts = world.org.objects().map(|object| {
-        let live = world.org.rows(&object.name).filter(|row| !row.is_deleted());
-        (object.name.clone(), Value::from(live.count()))
-    });
+    let counts = world.org.objects().map(|object| (object.name.clone(), world.org.live_count(&object.name).into()));
     Value::Object(counts.collect())
 }
 
@@ -110,8 +115,44 @@ fn remove(world: &mut World, object: &str, id: &str) -> Result<Value, String> {
     done.map(|()| json!({})).map_err(|error| error.to_string())
 }
 
-fn convert(world: &mut World, lead: &str, contact: &str) -> Result<Value, String> {
+/// `{"ids": […]}`.
+fn each(
+    world: &mut World,
+    ask: &Ask,
+    work: impl Fn(&mut Org, &str, &Writer) -> Result<(), Refusal>,
+) -> Result<Value, String> {
+    let given = given(ask)?;
     let writer = world.writer(&world.login_user.clone());
-    let done = world.org.convert(lead, contact, &writer);
-    if done { Ok(json!({})) } else { Err("no such lead or contact".to_owned()) }
+    for id in ids(&given, "ids") {
+        work(&mut world.org, &id, &writer).map_err(|refusal| format!("{id}: {refusal}"))?;
+    }
+    Ok(json!({}))
+}
+
+/// `{"master": id, "losers": [ids]}`.
+fn merge(world: &mut World, ask: &Ask) -> Result<Value, String> {
+    let given = given(ask)?;
+    let master = given.get("master").and_then(Value::as_str).unwrap_or_default();
+    let writer = world.writer(&world.login_user.clone());
+    let done = world.org.merge(master, &ids(&given, "losers"), &writer);
+    done.map(|()| json!({})).map_err(|refusal| refusal.to_string())
+}
+
+/// `{"lead": id}`, with the `contact` or the `account` that is there already.
+fn convert(world: &mut World, ask: &Ask) -> Result<Value, String> {
+    let given = given(ask)?;
+    let id = |name: &str| given.get(name).and_then(Value::as_str);
+    let writer = world.writer(&world.login_user.clone());
+    let done = world.org.convert(id("lead").unwrap_or_default(), id("contact"), id("account"), &writer);
+    let done = done.map(|(contact, account)| json!({"contact": contact, "account": account}));
+    done.map_err(|refusal| refusal.to_string())
+}
+
+fn given(ask: &Ask) -> Result<Map<String, Value>, String> {
+    ask.json().map_err(|refusal| refusal.message)
+}
+
+fn ids(given: &Map<String, Value>, name: &str) -> Vec<String> {
+    let list = given.get(name).and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(Value::as_str).map(str::to_owned).collect()
 }

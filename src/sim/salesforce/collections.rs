@@ -49,11 +49,12 @@ fn each(
     all_or_none: bool,
     mut work: impl FnMut(&mut World, usize) -> Outcome,
 ) -> Answer {
-    let before = all_or_none.then(|| world.org.clone());
+    let mark = world.org.begin();
     let mut outcomes: Vec<Outcome> = (0..count).map(|number| work(world, number)).collect();
     let mut would_create = Vec::new();
-    if let (Some(before), true) = (before, outcomes.iter().any(Result::is_err)) {
-        world.org = before;
+    let undone = all_or_none && outcomes.iter().any(Result::is_err);
+    world.org.end(mark, !undone);
+    if undone {
         for outcome in &mut outcomes {
             would_create.push(matches!(outcome, Ok((_, Some(true)))));
             if outcome.is_ok() {

@@ -20,14 +20,15 @@ pub(crate) fn answer(world: &mut World, caller: &Caller, ask: &Ask) -> Result<An
     let requests = requests.ok_or_else(|| Refusal::new("JSON_PARSER_ERROR", "compositeRequest is required"))?;
     check(requests)?;
     let all_or_none = body.get("allOrNone").and_then(Value::as_bool).unwrap_or(false);
-    let before = all_or_none.then(|| world.org.clone());
+    let mark = world.org.begin();
     let mut done = Map::new();
     let mut responses: Vec<Value> = Vec::new();
     for request in requests {
         responses.push(one(world, caller, request, &mut done));
     }
-    if let (Some(before), true) = (before, responses.iter().any(failed)) {
-        world.org = before;
+    let undone = all_or_none && responses.iter().any(failed);
+    world.org.end(mark, !undone);
+    if undone {
         responses.iter_mut().filter(|r| !failed(r)).for_each(halt);
     }
     Ok(Answer::json(200, json!({"compositeResponse": responses})))

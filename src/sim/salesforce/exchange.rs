@@ -1,5 +1,7 @@
 //! One request and its answer as plain data, so that the same code serves sockets and composite subrequests.
 
+use std::fmt::Write;
+
 use serde_json::{Map, Value, json};
 
 use crate::sim::org::Refusal;
@@ -68,8 +70,10 @@ impl Ask {
         let rows = self.segments.iter().any(|segment| segment == "sobjects");
         let composite = self.segments.iter().any(|segment| segment == "composite");
         let retrieves = composite && rows && self.method == "POST" && self.segments.len() > 5;
+        let ingests = self.segments.iter().any(|segment| segment == "ingest");
         match self.method.as_str() {
-            "PATCH" | "DELETE" => rows,
+            "PATCH" | "DELETE" => rows || ingests,
+            "PUT" => ingests,
             "POST" if composite && !rows => subrequest_writes(&self.body),
             "POST" => rows && !retrieves,
             _ => false,
@@ -169,6 +173,20 @@ pub(crate) fn decode(text: &str, plus: bool) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Escapes what is not unreserved (RFC 3986 section 2.3).
+pub(crate) fn encode(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing into a text cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
 }
 
 fn subrequest_writes(body: &[u8]) -> bool {

@@ -4,15 +4,20 @@ mod admin;
 mod batch;
 mod collections;
 mod composite;
+mod consent;
 mod door;
+mod duplicates;
 mod exchange;
+mod jobs;
 mod jwt;
 mod knobs;
 mod limits;
+mod manual;
 mod oauth;
 mod pages;
 mod query;
 mod race;
+mod recent;
 mod rest;
 mod rows;
 mod search;
@@ -38,9 +43,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use super::org::{Seed, SeedError};
 pub use super::sosl::PhoneTokens;
-pub use knobs::{Fault, FaultKind, Knobs, TaskStatus};
+pub use knobs::{Denial, DuplicateRule, Fault, FaultKind, Knobs, TaskStatus};
 
-use super::org::{Org, Writer, text};
+use super::org::{Org, Refusal, Writer, text};
 use door::{Door, Line};
 use serve::{Shared, lock};
 use world::{Counts, World, secret};
@@ -173,7 +178,14 @@ impl Salesforce {
     pub fn rows(&self, object: &str) -> Vec<Map<String, Value>> {
         let world = lock(&self.world);
         let rows = world.org.rows(object).filter(|row| !row.is_deleted());
-        rows.map(|row| row.fields.clone()).collect()
+        rows.map(|row| (*row.fields).clone()).collect()
+    }
+
+    /// The same with those in the recycle bin.
+    #[must_use]
+    pub fn rows_and_bin(&self, object: &str) -> Vec<Map<String, Value>> {
+        let world = lock(&self.world);
+        world.org.rows(object).map(|row| (*row.fields).clone()).collect()
     }
 
     /// Adds a row as seed data does and answers its id.
@@ -208,9 +220,32 @@ impl Salesforce {
     /// Converts a lead into a contact; false when one of them is not there.
     #[must_use]
     pub fn convert(&self, lead: &str, contact: &str) -> bool {
+        self.change(|org, by| org.convert(lead, Some(contact), None, by).map(drop))
+    }
+
+    /// Takes a row out of the recycle bin; false when it is not there.
+    #[must_use]
+    pub fn undelete(&self, id: &str) -> bool {
+        self.change(|org, by| org.undelete(id, by))
+    }
+
+    /// Empties the recycle bin of a row, so that no query tells of it; false when it is not there.
+    #[must_use]
+    pub fn purge(&self, id: &str) -> bool {
+        self.change(|org, _| org.purge(id))
+    }
+
+    /// Merges records into `master`: they are deleted with its id as `MasterRecordId`. False when they cannot be.
+    #[must_use]
+    pub fn merge(&self, master: &str, losers: &[&str]) -> bool {
+        let losers: Vec<String> = losers.iter().map(|id| (*id).to_owned()).collect();
+        self.change(|org, by| org.merge(master, &losers, by))
+    }
+
+    fn change(&self, work: impl FnOnce(&mut Org, &Writer) -> Result<(), Refusal>) -> bool {
         let mut world = lock(&self.world);
         let writer = world.writer(&world.login_user);
-        world.org.convert(lead, contact, &writer)
+        work(&mut world.org, &writer).is_ok()
     }
 
     #[must_use]
@@ -300,6 +335,8 @@ fn new_world(options: Options, address: SocketAddr) -> Result<World, SeedError> 
         counts: Counts::default(),
         pages: Vec::new(),
         queries: 0,
+        jobs: jobs::Jobs::default(),
+        recent: Vec::new(),
         locked_rows: 0,
         late: Vec::new(),
     };

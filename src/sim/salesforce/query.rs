@@ -19,7 +19,7 @@ const OPEN_QUERIES: usize = 50;
 #[derive(Debug)]
 pub(crate) struct OpenQuery {
     locator: String,
-    records: Vec<Value>,
+    found: soql::Found,
     size: usize,
 }
 
@@ -32,11 +32,11 @@ pub(crate) fn first_page(world: &mut World, caller: &Caller, ask: &Ask, all: boo
     let query = soql::parse::query(source)?;
     let found = soql::run(&world.org, &query, &world.clock(&caller.user), all)?;
     let size = page_size(world, ask);
-    if found.records.len() <= size {
-        return Ok(Answer::json(200, last_page(found.total, &found.records)));
+    if found.len() <= size {
+        return Ok(Answer::json(200, last_page(found.total, &found.page(&world.org, 0, size))));
     }
-    let open = OpenQuery { locator: new_locator(world), records: found.records, size };
-    let page = page(caller, &open, 0);
+    let open = OpenQuery { locator: new_locator(world), found, size };
+    let page = page(world, caller, &open, 0);
     if world.pages.len() >= OPEN_QUERIES {
         world.pages.remove(0);
     }
@@ -50,19 +50,18 @@ pub(crate) fn next_page(world: &mut World, caller: &Caller, locator: &str) -> Re
     let (name, from) = locator.rsplit_once('-').ok_or_else(unknown)?;
     let from: usize = from.parse().map_err(|_| unknown())?;
     let open = world.pages.iter().find(|open| open.locator == name);
-    let open = open.filter(|open| from <= open.records.len()).ok_or_else(unknown)?;
-    Ok(Answer::json(200, page(caller, open, from)))
+    let open = open.filter(|open| from <= open.found.len()).ok_or_else(unknown)?;
+    Ok(Answer::json(200, page(world, caller, open, from)))
 }
 
-fn page(caller: &Caller, open: &OpenQuery, from: usize) -> Value {
-    let (total, size) = (open.records.len(), open.size);
-    let rest = open.records.get(from..).unwrap_or_default();
-    if rest.len() <= size {
-        return last_page(total, rest);
+fn page(world: &World, caller: &Caller, open: &OpenQuery, from: usize) -> Value {
+    let (total, next) = (open.found.len(), from + open.size);
+    let records = open.found.page(&world.org, from, open.size);
+    if next >= total {
+        return last_page(total, &records);
     }
-    let next = format!("{}/query/{}-{}", caller.base(), open.locator, from + size);
-    let shown = rest.get(..size).unwrap_or_default();
-    json!({"totalSize": total, "done": false, "nextRecordsUrl": next, "records": shown})
+    let next = format!("{}/query/{}-{next}", caller.base(), open.locator);
+    json!({"totalSize": total, "done": false, "nextRecordsUrl": next, "records": records})
 }
 
 fn last_page(total: usize, records: &[Value]) -> Value {

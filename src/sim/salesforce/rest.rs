@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     batch, collections, composite,
     exchange::{Answer, Ask, Body},
-    limits, query, search, sobjects, upsert,
+    jobs, limits, query, recent, search, sobjects, upsert,
     world::World,
 };
 use crate::sim::org::Refusal;
@@ -18,6 +18,8 @@ const VERSIONS: std::ops::RangeInclusive<u32> = 31..=68;
 pub(crate) struct Caller {
     pub(crate) user: String,
     pub(crate) version: u32,
+    /// Rows that look like duplicates are wanted all the same.
+    pub(crate) allow_save: bool,
 }
 
 impl Caller {
@@ -58,6 +60,7 @@ fn dispatch(world: &mut World, caller: &Caller, ask: &Ask, rest: &[&str]) -> Res
     match (ask.method.as_str(), rest) {
         ("GET", []) => Ok(Answer::json(200, resources(&caller.base()))),
         ("GET", ["limits"]) => Ok(limits::answer(world)),
+        ("GET", ["recent"]) => recent::answer(world, ask),
         ("GET", ["query"]) => query::first_page(world, caller, ask, false),
         ("GET", ["queryAll"]) => query::first_page(world, caller, ask, true),
         ("GET", ["query" | "queryAll", locator]) => query::next_page(world, caller, locator),
@@ -67,6 +70,7 @@ fn dispatch(world: &mut World, caller: &Caller, ask: &Ask, rest: &[&str]) -> Res
         ("POST", ["composite", "batch"]) => batch::answer(world, caller, ask),
         (_, ["composite", "sobjects", rest @ ..]) => collections::answer(world, caller, ask, rest),
         (_, ["sobjects", object, field, value]) => upsert::answer(world, caller, ask, (object, field, value)),
+        (_, ["jobs", kind, rest @ ..]) => jobs::answer(world, caller, ask, kind, rest),
         (_, ["sobjects", rest @ ..]) => sobjects::answer(world, caller, ask, rest),
         ("GET", _) => Err(Refusal::not_found()),
         (_, ["query" | "queryAll" | "search" | "limits" | "composite", ..]) => Err(not_allowed(&ask.method)),
@@ -119,7 +123,9 @@ fn admitted(world: &mut World, ask: &Ask, version: &str) -> Result<Caller, Refus
     if world.counts.api_calls >= world.knobs.daily_limit {
         return Err(over_limit());
     }
-    Ok(Caller { user, version })
+    let duplicates = ask.header("sforce-duplicate-rule-header").unwrap_or_default();
+    let allow_save = duplicates.replace(' ', "").to_ascii_lowercase().contains("allowsave=true");
+    Ok(Caller { user, version, allow_save })
 }
 
 fn with_usage(world: &World, answer: Answer) -> Answer {
@@ -149,7 +155,8 @@ fn label(version: u32) -> String {
 }
 
 fn resources(base: &str) -> Value {
-    let names = ["composite", "limits", "parameterizedSearch", "query", "queryAll", "search", "sobjects"];
+    let names =
+        ["composite", "jobs", "limits", "parameterizedSearch", "query", "queryAll", "recent", "search", "sobjects"];
     let entries = names.map(|name| (name.to_owned(), Value::from(format!("{base}/{name}"))));
     Value::Object(entries.into_iter().collect())
 }

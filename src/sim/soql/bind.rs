@@ -1,8 +1,10 @@
 //! Ties the names in a query to the org's fields, and refuses those that are not there.
 
+use std::borrow::Cow;
+
 use super::{parse::Path, token::marked};
 use crate::sim::org::{
-    Fields, Org, Refusal, flag,
+    Fields, Org, Refusal,
     schema::{Access, Field, Kind, Object},
     text,
 };
@@ -23,13 +25,18 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
+    /// Whether it is a field of the row itself that rows are upserted by.
+    pub(crate) fn is_external(&self) -> bool {
+        self.links.is_empty() && matches!(self.leaf.kind, Kind::External { .. })
+    }
+
     /// The value at the end of the path, null where a parent is missing.
-    pub(crate) fn value(&self, org: &Org, row: &Fields) -> Value {
+    pub(crate) fn value<'a>(&self, org: &'a Org, row: &'a Fields) -> Cow<'a, Value> {
         let mut current = row;
         let mut kind = None;
         for link in &self.links {
             let Some((parent, fields)) = parent(org, current, &link.field) else {
-                return Value::Null;
+                return Cow::Owned(Value::Null);
             };
             current = fields;
             kind = Some(parent);
@@ -38,18 +45,19 @@ impl Bound {
             && let Some(kind) = kind
             && kind.field("Type").is_none()
         {
-            return kind.name.clone().into();
+            return Cow::Owned(kind.name.clone().into());
         }
         leaf(current, &self.leaf)
     }
 }
 
 /// A row's value; a checkbox is never null.
-pub(crate) fn leaf(row: &Fields, field: &Field) -> Value {
-    if field.kind == Kind::Bool {
-        return flag(row, &field.name).into();
+fn leaf<'a>(row: &'a Fields, field: &Field) -> Cow<'a, Value> {
+    match row.get(&field.name) {
+        Some(value) if !value.is_null() => Cow::Borrowed(value),
+        _ if field.kind == Kind::Bool => Cow::Owned(Value::Bool(false)),
+        _ => Cow::Owned(Value::Null),
     }
-    row.get(&field.name).cloned().unwrap_or_default()
 }
 
 /// The row that an id field points at, with its object; deleted parents are shown, as Salesforce does.
@@ -80,7 +88,7 @@ pub(crate) fn bind(org: &Org, object: &Object, path: &Path, source: &str) -> Res
             return Err(no_relation(relation, path.at, source));
         };
         links.push(Link { field: field.name.clone(), relation: relation.to_owned() });
-        reached = targets.iter().filter_map(|name| org.object(name)).collect();
+        reached = targets.iter().filter_map(|name| org.object(name).map(AsRef::as_ref)).collect();
     }
     let found = reached.iter().find_map(|object| object.field(last)).cloned();
     let leaf = found.or_else(|| type_of_parent(last, &links));

@@ -3,36 +3,74 @@
 pub(crate) mod bind;
 pub(crate) mod parse;
 mod range;
+mod reach;
 pub(crate) mod test;
 #[cfg(test)]
 mod tests;
 pub(crate) mod token;
 
-use std::cmp::Ordering;
+use std::{borrow::Cow, cmp::Ordering, sync::Arc};
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Map, Value, json};
 
-use super::org::{Fields, Org, Refusal, id, schema::Object, text};
+use super::org::{
+    Fields, Org, Refusal, id,
+    schema::{Kind, Object},
+    text,
+};
 use bind::{Bound, bind};
-use parse::{Condition, Item, Literal, Path, Query};
+use parse::{Condition, Item, Literal, Order, Path, Query};
+use reach::Reach;
 use test::{Test, prepare};
 
-/// What time it is for date literals, and where.
+/// Who asks, and what time it is there for date literals.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
     pub(crate) now: Timestamp,
     pub(crate) zone: TimeZone,
+    /// The user's id; empty: one who sees everything.
+    pub(crate) user: String,
 }
 
-/// An answer before it is paged.
+/// An answer before it is paged: rows as they were when it was asked, made into records page by page.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) total: usize,
-    pub(crate) records: Vec<Value>,
+    rows: Rows,
+}
+
+#[derive(Debug)]
+enum Rows {
+    Stored(Shape, Vec<Arc<Fields>>),
+    Made(Vec<Value>),
+}
+
+impl Found {
+    /// How many records there are.
+    pub(crate) fn len(&self) -> usize {
+        match &self.rows {
+            Rows::Stored(_, rows) => rows.len(),
+            Rows::Made(records) => records.len(),
+        }
+    }
+
+    /// The records from the number `from` on, at most `count`.
+    pub(crate) fn page(&self, org: &Org, from: usize, count: usize) -> Vec<Value> {
+        match &self.rows {
+            Rows::Stored(shape, rows) => rows.iter().skip(from).take(count).map(|row| shape.record(org, row)).collect(),
+            Rows::Made(records) => records.iter().skip(from).take(count).cloned().collect(),
+        }
+    }
+
+    /// The rows and how their fields are found; `None` for counts and aggregates.
+    pub(crate) fn stored(&self) -> Option<(&Shape, &[Arc<Fields>])> {
+        if let Rows::Stored(shape, rows) = &self.rows { Some((shape, rows)) } else { None }
+    }
 }
 
 /// How the answer's records are built: the version in their URLs is put in by [`Shape::record`].
+#[derive(Debug)]
 pub(crate) struct Shape {
     object: String,
     fields: Vec<Bound>,
@@ -42,39 +80,58 @@ pub(crate) struct Shape {
 pub(crate) fn run(org: &Org, query: &Query, clock: &Clock, all: bool) -> Result<Found, Refusal> {
     let object = org.known(&query.object).map_err(|_| no_object(query))?;
     let test = condition(org, &object, query, clock)?;
-    let virtual_rows = access_rows(&object, query);
-    let stored = org.rows(&object.name).filter(|row| all || !row.is_deleted());
-    let rows = stored.map(|row| &row.fields).chain(&virtual_rows);
-    let rows: Vec<&Fields> = rows.filter(|row| test.as_ref().is_none_or(|test| test.holds(org, row))).collect();
-    let rows = arrange(org, &object, query, rows)?;
-    answer(org, &object, query, &rows)
+    let sorting = Sorting::of(org, &object, query)?;
+    let counts = query.items == [Item::CountAll];
+    if counts && test.is_none() && !all && query.limit.is_none() && query.offset == 0 {
+        return Ok(Found { total: org.live_count(&object.name), rows: Rows::Made(Vec::new()) });
+    }
+    let made: Vec<Arc<Fields>> = access_rows(org, &object, query).into_iter().map(Arc::new).collect();
+    let reach = Reach::of(test.as_ref(), &query.order);
+    let rows = reach.rows(org, &object.name, all).chain(&made);
+    let rows = rows.filter(|row| test.as_ref().is_none_or(|test| test.holds(org, row)));
+    let rows = rows.filter(|row| org.shows(&clock.user, text(row, "Id").unwrap_or_default()));
+    let rows: Vec<Arc<Fields>> = if reach.is_in(&query.order) {
+        sorting.cut(rows).cloned().collect()
+    } else {
+        let mut rows: Vec<_> = rows.cloned().collect();
+        rows.sort_by(|a, b| sorting.compare(org, a, b));
+        sorting.cut(rows.into_iter()).collect()
+    };
+    answer(org, &object, query, rows)
 }
 
-/// The rows' order, then OFFSET and LIMIT.
-pub(crate) fn arrange<'a>(
-    org: &Org,
-    object: &Object,
-    query: &Query,
-    mut rows: Vec<&'a Fields>,
-) -> Result<Vec<&'a Fields>, Refusal> {
-    if query.offset > 2000 {
-        return Err(Refusal::new("NUMBER_OUTSIDE_VALID_RANGE", "Maximum SOQL offset allowed is 2000"));
+/// In which order rows come, and which part of them is wanted.
+pub(crate) struct Sorting {
+    keys: Vec<(Bound, Order)>,
+    offset: usize,
+    limit: usize,
+}
+
+impl Sorting {
+    pub(crate) fn of(org: &Org, object: &Object, query: &Query) -> Result<Self, Refusal> {
+        if query.offset > 2000 {
+            return Err(Refusal::new("NUMBER_OUTSIDE_VALID_RANGE", "Maximum SOQL offset allowed is 2000"));
+        }
+        let keys = query.order.iter().map(|order| Ok((bind(org, object, &order.path, &query.source)?, order.clone())));
+        Ok(Self {
+            keys: keys.collect::<Result<_, Refusal>>()?,
+            offset: query.offset,
+            limit: query.limit.unwrap_or(usize::MAX),
+        })
     }
-    let mut keys = Vec::new();
-    for order in &query.order {
-        keys.push((bind(org, object, &order.path, &query.source)?, order));
-    }
-    if !keys.is_empty() {
-        rows.sort_by(|a, b| {
-            let by_key = keys.iter().map(|(bound, order)| {
-                let (a, b) = (bound.value(org, a), bound.value(org, b));
-                by_value(&a, &b, order.descending, order.nulls_last)
-            });
-            by_key.fold(Ordering::Equal, Ordering::then)
+
+    pub(crate) fn compare(&self, org: &Org, a: &Fields, b: &Fields) -> Ordering {
+        let by_key = self.keys.iter().map(|(bound, order)| {
+            let (a, b) = (bound.value(org, a), bound.value(org, b));
+            by_value(&bound.leaf.kind, &a, &b, (order.descending, order.nulls_last))
         });
+        by_key.fold(Ordering::Equal, Ordering::then)
     }
-    let limit = query.limit.unwrap_or(usize::MAX);
-    Ok(rows.into_iter().skip(query.offset).take(limit).collect())
+
+    /// OFFSET and LIMIT of rows that are in their order.
+    pub(crate) fn cut<T>(&self, rows: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+        rows.skip(self.offset).take(self.limit)
+    }
 }
 
 /// The condition of a query, ready to be asked.
@@ -97,6 +154,20 @@ impl Shape {
             }
         }
         Ok(Self { object: object.name.clone(), fields })
+    }
+
+    /// The selected fields by their paths in canonical case, such as `Account.Name`.
+    pub(crate) fn columns(&self) -> Vec<String> {
+        let columns = self.fields.iter().map(|field| {
+            let links = field.links.iter().map(|link| link.relation.as_str());
+            links.chain([field.leaf.name.as_str()]).collect::<Vec<_>>().join(".")
+        });
+        columns.collect()
+    }
+
+    /// A row's values in the order of the columns.
+    pub(crate) fn values<'a>(&'a self, org: &'a Org, row: &'a Fields) -> impl Iterator<Item = Cow<'a, Value>> {
+        self.fields.iter().map(|field| field.value(org, row))
     }
 
     /// A record with its attributes, its fields, and its parents as nested records.
@@ -127,7 +198,7 @@ fn put(org: &Org, record: &mut Map<String, Value>, row: &Fields, field: &Bound) 
         place = inner;
         current = fields;
     }
-    let value = field.value(org, row);
+    let value = field.value(org, row).into_owned();
     place.insert(field.leaf.name.clone(), value);
 }
 
@@ -137,20 +208,19 @@ fn attributes(object: &str, row: &Fields) -> Value {
     json!({"type": object, "url": format!("/sobjects/{object}/{id}")})
 }
 
-fn answer(org: &Org, object: &Object, query: &Query, rows: &[&Fields]) -> Result<Found, Refusal> {
+fn answer(org: &Org, object: &Object, query: &Query, rows: Vec<Arc<Fields>>) -> Result<Found, Refusal> {
     if query.items == [Item::CountAll] {
-        return Ok(Found { total: rows.len(), records: Vec::new() });
+        return Ok(Found { total: rows.len(), rows: Rows::Made(Vec::new()) });
     }
     if query.items.iter().any(|item| matches!(item, Item::Aggregate(..))) {
-        let records = vec![aggregate(org, object, query, rows)?];
-        return Ok(Found { total: 1, records });
+        let records = vec![aggregate(org, object, query, &rows)?];
+        return Ok(Found { total: 1, rows: Rows::Made(records) });
     }
     let shape = Shape::of(org, object, query)?;
-    let records: Vec<Value> = rows.iter().map(|row| shape.record(org, row)).collect();
-    Ok(Found { total: records.len(), records })
+    Ok(Found { total: rows.len(), rows: Rows::Stored(shape, rows) })
 }
 
-fn aggregate(org: &Org, object: &Object, query: &Query, rows: &[&Fields]) -> Result<Value, Refusal> {
+fn aggregate(org: &Org, object: &Object, query: &Query, rows: &[Arc<Fields>]) -> Result<Value, Refusal> {
     let mut record = Map::new();
     record.insert("attributes".to_owned(), json!({"type": "AggregateResult"}));
     for (number, item) in query.items.iter().enumerate() {
@@ -158,9 +228,9 @@ fn aggregate(org: &Org, object: &Object, query: &Query, rows: &[&Fields]) -> Res
             return Err(mixed(query));
         };
         let bound = bind(org, object, path, &query.source)?;
-        let mut values: Vec<Value> = rows.iter().map(|row| bound.value(org, row)).collect();
+        let mut values: Vec<Value> = rows.iter().map(|row| bound.value(org, row).into_owned()).collect();
         values.retain(|value| !value.is_null());
-        values.sort_by(|a, b| by_value(a, b, false, false));
+        values.sort_by(|a, b| by_value(&bound.leaf.kind, a, b, (false, false)));
         let value = match function.as_str() {
             "COUNT" => values.len().into(),
             "MIN" => values.first().cloned().unwrap_or_default(),
@@ -175,8 +245,8 @@ fn aggregate(org: &Org, object: &Object, query: &Query, rows: &[&Fields]) -> Res
     Ok(record.into())
 }
 
-/// Orders two values of one field; nulls come first in both directions unless asked otherwise.
-fn by_value(a: &Value, b: &Value, descending: bool, nulls_last: bool) -> Ordering {
+/// Orders two values of one field; nulls come first in both directions unless asked otherwise. Ids go by their case.
+fn by_value(kind: &Kind, a: &Value, b: &Value, (descending, nulls_last): (bool, bool)) -> Ordering {
     match (a.is_null(), b.is_null()) {
         (true, true) => return Ordering::Equal,
         (true, false) => {
@@ -188,7 +258,11 @@ fn by_value(a: &Value, b: &Value, descending: bool, nulls_last: bool) -> Orderin
         (false, false) => {}
     }
     let order = if let (Some(a), Some(b)) = (a.as_str(), b.as_str()) {
-        a.to_lowercase().cmp(&b.to_lowercase()).then(a.cmp(b))
+        if matches!(kind, Kind::Id | Kind::Ref { .. } | Kind::DateTime | Kind::Date) {
+            a.cmp(b)
+        } else {
+            a.to_lowercase().cmp(&b.to_lowercase()).then_with(|| a.cmp(b))
+        }
     } else if let (Some(a), Some(b)) = (a.as_f64(), b.as_f64()) {
         a.total_cmp(&b)
     } else {
@@ -210,8 +284,8 @@ fn no_object(query: &Query) -> Refusal {
     Refusal::new("INVALID_TYPE", token::marked(&query.source, at, &what))
 }
 
-/// `UserRecordAccess` has no rows of its own: each record asked for is answered, all of them readable.
-fn access_rows(object: &Object, query: &Query) -> Vec<Fields> {
+/// `UserRecordAccess` has no rows of its own: each record asked for is answered.
+fn access_rows(org: &Org, object: &Object, query: &Query) -> Vec<Fields> {
     if object.name != "UserRecordAccess" {
         return Vec::new();
     }
@@ -221,18 +295,18 @@ fn access_rows(object: &Object, query: &Query) -> Vec<Fields> {
         ids_in(condition, "RecordId", &mut records);
     }
     let user = users.into_iter().next().unwrap_or_default();
-    records.iter().map(|record| access_row(&user, record)).collect()
+    records.iter().map(|record| access_row(&user, record, org.shows(&user, record))).collect()
 }
 
-fn access_row(user: &str, record: &str) -> Fields {
+fn access_row(user: &str, record: &str, visible: bool) -> Fields {
     let mut row = Fields::new();
     row.insert("UserId".to_owned(), user.into());
     row.insert("RecordId".to_owned(), record.into());
     for right in ["Read", "Edit", "Delete", "Transfer"] {
-        row.insert(format!("Has{right}Access"), true.into());
+        row.insert(format!("Has{right}Access"), visible.into());
     }
-    row.insert("HasAllAccess".to_owned(), true.into());
-    row.insert("MaxAccessLevel".to_owned(), "All".into());
+    row.insert("HasAllAccess".to_owned(), visible.into());
+    row.insert("MaxAccessLevel".to_owned(), if visible { "All" } else { "None" }.into());
     row
 }
 

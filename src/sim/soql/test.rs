@@ -71,7 +71,8 @@ pub(crate) fn prepare(
 /// The values of a sub-query's one field.
 fn semi_join(org: &Org, query: &Query, clock: &Clock) -> Result<Vec<Wanted>, Refusal> {
     let found = super::run(org, query, clock, false)?;
-    let values = found.records.iter().flat_map(|record| {
+    let records = found.page(org, 0, usize::MAX);
+    let values = records.iter().flat_map(|record| {
         let fields = record.as_object().into_iter().flatten();
         fields.filter(|(name, _)| *name != "attributes").map(|(_, value)| value)
     });

@@ -29,9 +29,13 @@ fn org() -> Org {
     org
 }
 
+fn records(found: &Found) -> Vec<Value> {
+    found.page(&org(), 0, usize::MAX)
+}
+
 fn found(source: &str) -> Result<Found, Refusal> {
     let now = "2026-11-21T17:00:00Z".parse().expect("a time");
-    run(&org(), &parse::query(source)?, &Clock { now, zone: TimeZone::UTC }, false)
+    run(&org(), &parse::query(source)?, &Clock { now, zone: TimeZone::UTC, user: String::new() }, false)
 }
 
 /// The last three characters of the ids that a condition selects from contacts.
@@ -41,7 +45,8 @@ fn contacts(condition: &str) -> Vec<String> {
 }
 
 fn ids(found: &Found) -> Vec<String> {
-    let ids = found.records.iter().filter_map(|record| record.get("Id")?.as_str());
+    let records = records(found);
+    let ids = records.iter().filter_map(|record| record.get("Id")?.as_str());
     ids.filter_map(|id| Some(id.get(14..15)?.to_owned())).collect()
 }
 
@@ -90,10 +95,11 @@ fn order_limit_and_offset_apply_in_turn() {
 #[test]
 fn parents_come_nested_and_nulls_are_shown() {
     let found = found("SELECT id, account.name, FirstName FROM Contact c WHERE c.LastName LIKE '%'").expect("records");
-    let first = found.records.first().expect("a record");
+    let records = records(&found);
+    let first = records.first().expect("a record");
     assert_eq!(first.pointer("/Account/Name"), Some(&json!("Kern AG")));
     assert_eq!(first.pointer("/attributes/type"), Some(&json!("Contact")));
-    let second = found.records.get(1).expect("a record");
+    let second = records.get(1).expect("a record");
     assert_eq!(second.get("Account"), Some(&Value::Null));
     assert_eq!(second.get("FirstName"), Some(&Value::Null));
 }
@@ -117,7 +123,8 @@ fn tasks_are_found_by_key_with_case_and_by_their_people() {
 #[test]
 fn aggregates_count_and_compare() {
     let found = found("SELECT COUNT(Id) n, MAX(CallDurationInSeconds) FROM Task").expect("one row");
-    let row = found.records.first().expect("a row");
+    let records = records(&found);
+    let row = records.first().expect("a row");
     assert_eq!(row.get("n"), Some(&json!(2)));
     assert_eq!(row.get("expr1"), Some(&json!(61)));
 }
@@ -168,4 +175,37 @@ fn an_unknown_field_is_pointed_at() {
     let message = found("SELECT Id, Fone FROM Contact").expect_err("unknown").message;
     assert!(message.contains("\nSELECT Id, Fone FROM Contact\n           ^\nERROR at Row:1:Column:12\n"));
     assert!(message.contains("No such column 'Fone' on entity 'Contact'"));
+}
+
+#[test]
+fn a_page_goes_on_after_a_stamp_and_an_id() {
+    let mut org = Org::new(false);
+    let rows: Vec<Value> = (1..=6)
+        .map(|n| {
+            let stamp = format!("2026-11-20T10:00:0{}Z", (n - 1) / 3);
+            json!({"Id": format!("00300000000000{n}"), "LastName": "P", "SystemModstamp": stamp})
+        })
+        .collect();
+    let seed = Seed::from_value(json!({"Contact": rows})).expect("a seed");
+    org.fill(&seed, &Writer::of("", Timestamp::now())).expect("a good seed");
+    let clock = Clock { now: Timestamp::now(), zone: TimeZone::UTC, user: String::new() };
+    let found = |condition: &str| {
+        let query = format!("SELECT Id FROM Contact WHERE {condition} ORDER BY SystemModstamp, Id");
+        let found = run(&org, &parse::query(&query).expect("a query"), &clock, false).expect(condition);
+        ids(&found).concat()
+    };
+    let (first, second) = ("2026-11-20T10:00:00Z", "2026-11-20T10:00:01Z");
+    let after = |stamp: &str, n: u8| {
+        format!("(SystemModstamp > {stamp} OR (SystemModstamp = {stamp} AND Id > '00300000000000{n}'))")
+    };
+    assert_eq!(found(&after(first, 2)), "3456");
+    assert_eq!(found(&after(second, 4)), "56");
+    assert_eq!(found(&format!("{} AND SystemModstamp <= {first}", after(first, 1))), "23");
+    assert_eq!(found(&format!("SystemModstamp > {first}")), "456");
+    assert_eq!(found(&format!("SystemModstamp >= {first} AND SystemModstamp < {second}")), "123");
+    assert_eq!(found(&format!("NOT (SystemModstamp > {first})")), "123");
+    assert_eq!(found("SystemModstamp > 2027-01-01T00:00:00Z AND SystemModstamp < 2026-01-01T00:00:00Z"), "");
+    assert_eq!(found("Id > '003000000000004'"), "56");
+    assert_eq!(found("Id IN ('003000000000005', '003000000000002')"), "25");
+    assert_eq!(found("Id > '003000000000004' OR LastName = 'P'"), "123456");
 }

@@ -3,12 +3,14 @@
 mod matching;
 pub(crate) mod term;
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::org::{
-    Fields, Org, Refusal, Row,
+    Fields, Key, Org, Refusal, Row,
     describe::is_searchable,
     flag,
     schema::{Kind, Object},
@@ -90,6 +92,11 @@ pub(crate) fn run(org: &Org, search: &Search, index: Index, clock: &Clock) -> Re
         records.extend(run_one(org, search, query, index, clock)?);
     }
     records.truncate(search.limit.min(MOST));
+    // What the user may not see is left out only after the cut, so that it can crowd out what he may.
+    records.retain(|record| {
+        let url = record.pointer("/attributes/url").and_then(Value::as_str).unwrap_or_default();
+        org.shows(&clock.user, url.rsplit('/').next().unwrap_or_default())
+    });
     Ok(records)
 }
 
@@ -110,21 +117,39 @@ pub(crate) fn refuse(what: &str) -> Refusal {
 fn run_one(org: &Org, search: &Search, query: &Query, index: Index, clock: &Clock) -> Result<Vec<Value>, Refusal> {
     let object = org.known(&query.object)?;
     let test = soql::condition(org, &object, query, clock)?;
-    let rows = org.rows(&object.name).filter(|row| {
+    let sorting = soql::Sorting::of(org, &object, query)?;
+    let rows = candidates(org, search, &object, index.tokens).filter(|row| {
         !row.is_deleted()
             && indexed(row, index, clock.now).is_some_and(|known| finds(search, &object, known, index.tokens))
             && test.as_ref().is_none_or(|test| test.holds(org, &row.fields))
     });
-    let rows = rows.map(|row| &row.fields).collect();
-    let rows = soql::arrange(org, &object, query, rows)?;
+    let mut rows: Vec<&Fields> = rows.map(|row| &*row.fields).collect();
+    rows.sort_by(|a, b| sorting.compare(org, a, b));
     let shape = Shape::of(org, &object, query)?;
-    Ok(rows.into_iter().map(|row| shape.record(org, row)).collect())
+    Ok(sorting.cut(rows.into_iter()).map(|row| shape.record(org, row)).collect())
+}
+
+/// The rows that a search can find: those with the digits of a phone search, else all.
+fn candidates<'a>(
+    org: &'a Org,
+    search: &Search,
+    object: &'a Object,
+    tokens: PhoneTokens,
+) -> Box<dyn Iterator<Item = &'a Row> + 'a> {
+    let numbers = if search.scope == Scope::Phone { search.term.numbers() } else { None };
+    let Some(numbers) = numbers else {
+        return Box::new(org.rows(&object.name));
+    };
+    let whole = tokens == PhoneTokens::ExactDigits;
+    let ids = numbers.iter().flat_map(|digits| org.by_phone(&object.name, digits, whole));
+    let ids: BTreeSet<Key> = ids.collect();
+    Box::new(ids.into_iter().filter_map(|id| org.row(&object.name, &id)))
 }
 
 /// The version of a row that the index knows by now, if any.
 fn indexed(row: &Row, index: Index, now: Timestamp) -> Option<&Fields> {
     let known = if now.duration_since(row.written) >= index.lag { Some(&row.fields) } else { row.before.as_ref() };
-    known.filter(|fields| !flag(fields, "IsDeleted"))
+    known.map(|known| &**known).filter(|fields| !flag(fields, "IsDeleted"))
 }
 
 fn finds(search: &Search, object: &Object, row: &Fields, tokens: PhoneTokens) -> bool {
@@ -289,7 +314,7 @@ mod tests {
     }
 
     fn clock(now: Timestamp) -> Clock {
-        Clock { now, zone: jiff::tz::TimeZone::UTC }
+        Clock { now, zone: jiff::tz::TimeZone::UTC, user: String::new() }
     }
 
     fn search(text: &str, tokens: PhoneTokens) -> Vec<Value> {

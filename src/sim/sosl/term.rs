@@ -23,6 +23,27 @@ pub(crate) enum Piece {
     One,
 }
 
+impl Term {
+    /// The numbers of which a record must have one, where the search is for numbers without wildcards.
+    pub(crate) fn numbers(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Word(pieces) => {
+                let digits = pieces.iter().map(|piece| match piece {
+                    Piece::Exactly(c) if c.is_ascii_digit() => Some(*c),
+                    Piece::Exactly(_) | Piece::Run | Piece::One => None,
+                });
+                digits.collect::<Option<String>>().map(|number| vec![number])
+            }
+            Self::Or(parts) => {
+                let all = parts.iter().map(Self::numbers).collect::<Option<Vec<_>>>()?;
+                Some(all.concat())
+            }
+            Self::And(parts) => parts.iter().find_map(Self::numbers),
+            Self::Not(_) => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 enum Token {
     Word(Vec<Piece>),

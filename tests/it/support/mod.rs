@@ -1,5 +1,6 @@
 //! What the stories are told with.
 
+pub mod desk;
 pub mod people;
 pub mod process;
 pub mod site;

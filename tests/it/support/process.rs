@@ -18,11 +18,17 @@ use super::world::{self, http, wait};
 /// The tokens of all agents and of the operator.
 pub const TOKEN: &str = "a-token-that-only-this-test-knows";
 
+const BINARY: &str = env!("CARGO_BIN_EXE_ctibridge");
+
 /// A state folder, a settings file and, while it runs, the process.
 pub struct Daemon {
     dir: TempDir,
     port: u16,
     child: Option<Child>,
+    client: reqwest::Client,
+    level: String,
+    /// What fakes its clock, where something does.
+    faker: Option<PathBuf>,
 }
 
 impl Daemon {
@@ -34,7 +40,7 @@ impl Daemon {
         let settings = world::settings(salesforce, &asterisk.url(), &dir.path().join("state"))
             .replace("listen = \"127.0.0.1:0\"", &format!("listen = \"127.0.0.1:{port}\"\nadmin_token = \"{TOKEN}\""))
             .replace("[[agent]]", &format!("[[agent]]\ntoken_sha256 = \"{hash:x}\""));
-        let daemon = Self { dir, port, child: None };
+        let daemon = Self { dir, port, child: None, client: http(), level: "info".to_owned(), faker: None };
         fs::write(daemon.settings_file(), change(settings)).unwrap();
         fs::set_permissions(daemon.settings_file(), fs::Permissions::from_mode(0o600)).unwrap();
         daemon
@@ -54,10 +60,58 @@ impl Daemon {
         self.dir.path().join("state/journal.db")
     }
 
+    /// What it is to log from its next start on.
+    pub fn log_at(&mut self, level: &str) {
+        level.clone_into(&mut self.level);
+    }
+
     pub fn start(&mut self) {
+        self.start_under(&[]);
+    }
+
+    /// Starts it by way of another program, which must become it: `strace -D`.
+    pub fn start_under(&mut self, program: &[&str]) {
         assert!(self.child.is_none(), "it runs already");
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
-        self.child = Some(command(&self.settings_file()).stderr(log).spawn().unwrap());
+        let mut command = match program.split_first() {
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(BINARY);
+                command
+            }
+            None => Command::new(BINARY),
+        };
+        let command = run(&mut command, &self.settings_file()).args(["--log", &self.level]);
+        if let Some(library) = &self.faker {
+            // Waits go by the monotonic clock, which nobody sets in life either.
+            command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", self.clock_file());
+            command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("NO_FAKE_STAT", "1");
+        }
+        self.child = Some(command.stderr(log).spawn().unwrap());
+    }
+
+    /// How it ended, if it has by itself; it may be started again then.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let ended = self.child.as_mut()?.try_wait().unwrap()?;
+        self.child = None;
+        Some(ended)
+    }
+
+    /// From its next start on its clock is set by [`set_clock`](Self::set_clock), with libfaketime.
+    pub fn fake_clock(&mut self, library: &Path, offset: &str) {
+        self.faker = Some(library.to_owned());
+        self.set_clock(offset);
+    }
+
+    /// Sets its clock, `+1h` or `-1d` from the right time, also while it runs.
+    pub fn set_clock(&self, offset: &str) {
+        let new = self.dir.path().join("clock.new");
+        fs::write(&new, offset).unwrap();
+        fs::rename(new, self.clock_file()).unwrap();
+    }
+
+    fn clock_file(&self) -> PathBuf {
+        self.dir.path().join("clock")
     }
 
     /// Runs a second one on the same state folder to its end, which must come by itself.
@@ -65,7 +119,7 @@ impl Daemon {
         let settings = fs::read_to_string(self.settings_file()).unwrap();
         let file = self.dir.path().join("rival.toml");
         fs::write(&file, settings.replace(&format!("127.0.0.1:{}", self.port), "127.0.0.1:0")).unwrap();
-        command(&file).output().unwrap()
+        run(&mut Command::new(BINARY), &file).output().unwrap()
     }
 
     /// Ends it as a power cut would.
@@ -113,7 +167,7 @@ impl Daemon {
 
     /// What the operator is answered; none while it does not serve.
     pub async fn ask(&self, path: &str) -> Option<(u16, Value)> {
-        let answer = http().get(format!("{}{path}", self.base())).bearer_auth(TOKEN).send().await.ok()?;
+        let answer = self.client.get(format!("{}{path}", self.base())).bearer_auth(TOKEN).send().await.ok()?;
         let status = answer.status().as_u16();
         Some((status, serde_json::from_slice(&answer.bytes().await.ok()?).unwrap_or_default()))
     }
@@ -151,8 +205,6 @@ impl Drop for Daemon {
     }
 }
 
-fn command(settings: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ctibridge"));
-    command.args(["run", "--config"]).arg(settings).env_clear().stdin(Stdio::null());
-    command
+fn run<'a>(command: &'a mut Command, settings: &Path) -> &'a mut Command {
+    command.args(["run", "--config"]).arg(settings).env_clear().stdin(Stdio::null())
 }

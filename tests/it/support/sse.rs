@@ -13,8 +13,6 @@ pub struct Event {
     pub kind: String,
     pub id: String,
     pub data: Value,
-    /// When the stream that carried it was asked for.
-    pub asked: Instant,
     /// When it was read; that may be after the end of the daemon that sent it.
     pub at: Instant,
 }
@@ -33,9 +31,10 @@ impl Screen {
         let mut tasks = JoinSet::new();
         let open = Arc::new(AtomicBool::new(false));
         let (seen, opened) = (Arc::clone(&events), Arc::clone(&open));
+        let client = super::world::http();
         tasks.spawn(async move {
             loop {
-                follow(&url, &token, &seen, &opened).await;
+                follow(&client, &url, &token, &seen, &opened).await;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });
@@ -58,14 +57,12 @@ impl Screen {
     }
 }
 
-async fn follow(url: &str, token: &str, seen: &Mutex<Vec<Event>>, open: &AtomicBool) {
-    let client = super::world::http();
+async fn follow(client: &reqwest::Client, url: &str, token: &str, seen: &Mutex<Vec<Event>>, open: &AtomicBool) {
     let last = seen.lock().unwrap().last().map(|event: &Event| event.id.clone());
     let mut request = client.get(url).bearer_auth(token);
     if let Some(id) = last {
         request = request.header("Last-Event-ID", id);
     }
-    let asked = Instant::now();
     let Ok(mut answer) = request.send().await else { return };
     open.store(true, Ordering::Relaxed);
     let mut buffer = String::new();
@@ -73,17 +70,17 @@ async fn follow(url: &str, token: &str, seen: &Mutex<Vec<Event>>, open: &AtomicB
         buffer += &String::from_utf8_lossy(&bytes);
         while let Some(end) = buffer.find("\n\n") {
             let block: String = buffer.drain(..end + 2).collect();
-            if let Some(event) = read(&block, asked) {
+            if let Some(event) = read(&block) {
                 seen.lock().unwrap().push(event);
             }
         }
     }
 }
 
-fn read(block: &str, asked: Instant) -> Option<Event> {
+fn read(block: &str) -> Option<Event> {
     let field = |name: &str| {
         block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(|text| text.trim().to_owned())
     };
     let data = serde_json::from_str(&field("data")?).ok()?;
-    Some(Event { kind: field("event")?, id: field("id").unwrap_or_default(), data, asked, at: Instant::now() })
+    Some(Event { kind: field("event")?, id: field("id").unwrap_or_default(), data, at: Instant::now() })
 }

@@ -147,7 +147,7 @@ fn screens(bridge: &Bridge) -> Vec<(String, Screen)> {
         .collect()
 }
 
-/// A client of the bridge's HTTP.
+/// A client of the bridge's HTTP. Dear to make: it reads the machine's certificates.
 pub fn http() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
