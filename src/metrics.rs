@@ -14,7 +14,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 /// Seconds: from a look-up in memory to one that ran into its deadline.
-const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+const SECONDS: [f64; 14] = [0.00002, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 
 /// How a frame of a phone system was understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub struct Metrics {
     tasks_waiting: Gauge,
     api_used: Gauge,
     api_allowed: Gauge,
+    directory: Family<KindLabel, Gauge>,
+    directory_bytes: Gauge,
     allowance: Gauge,
     salesforce_calls: Family<KindLabel, Counter>,
 }
@@ -124,6 +126,14 @@ impl Metrics {
         self.api_allowed.set(count(allowed));
     }
 
+    /// What the local copy of the org's phone numbers holds: phone fields by what they are read as, and records; and its memory.
+    pub fn directory(&self, held: [(&'static str, u64); 4], bytes: u64) {
+        for (kind, number) in held {
+            self.directory.get_or_create(&KindLabel { kind }).set(count(number));
+        }
+        self.directory_bytes.set(count(bytes));
+    }
+
     /// What the org's API calls still allow: 0 all, 1 fewer polls, 2 no polls, 3 Tasks only, 4 nothing.
     pub fn allowance(&self, level: i64) {
         self.allowance.set(level);
@@ -163,6 +173,8 @@ impl Default for Metrics {
             tasks_waiting: Gauge::default(),
             api_used: Gauge::default(),
             api_allowed: Gauge::default(),
+            directory: Family::default(),
+            directory_bytes: Gauge::default(),
             allowance: Gauge::default(),
             salesforce_calls: Family::default(),
         };
@@ -178,6 +190,9 @@ impl Metrics {
         registry.register("build", "This build", build);
         self.register_calls(&mut registry);
         self.register_salesforce(&mut registry);
+        registry.register("directory", "What the local copy of phone numbers holds", self.directory.clone());
+        let bytes = self.directory_bytes.clone();
+        registry.register_with_unit("directory_memory", "Memory of the local copy", Unit::Bytes, bytes);
         registry
     }
 
@@ -269,6 +284,7 @@ mod tests {
         metrics.lookup("live", Duration::from_millis(120));
         metrics.journal(2, 1, 5);
         metrics.api_used(250, 1000);
+        metrics.directory([("numbers", 9), ("records", 7), ("possible", 2), ("junk", 1)], 4096);
         metrics.allowance(2);
         metrics.salesforce_calls("search", 12);
         let text = metrics.render();
@@ -286,6 +302,8 @@ mod tests {
             "ctibridge_tasks_parked 1",
             "ctibridge_salesforce_api_used 250",
             "ctibridge_salesforce_api_allowed 1000",
+            "ctibridge_directory{kind=\"numbers\"} 9",
+            "ctibridge_directory_memory_bytes 4096",
             "ctibridge_salesforce_allowance 2",
             "ctibridge_salesforce_calls_total{kind=\"search\"} 12",
             "# EOF",

@@ -1,11 +1,15 @@
 //! What the bridge hands to HTTP: the parts' answers in HTTP's own words.
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 
 use super::board::Board;
-use super::{Config, explain, grant, ledger, readiness};
+use super::policy::Policy;
+use super::{Config, explain, grant, ledger, readiness, spoken};
 use crate::calls::record::CallKey;
 use crate::directory::Directory;
+use crate::directory::answer::Answer;
 use crate::feeds::StatusHandle;
 use crate::http::{self, Handles, JournalHandles, JournalQuery, ask};
 use crate::journal::Journal;
@@ -62,10 +66,11 @@ pub fn handles(
     admin_token: Secret,
     proxies: http::Proxies,
     unknown: watch::Receiver<UnknownCaller>,
+    policy: watch::Receiver<Arc<Policy>>,
 ) -> Handles {
     let (directory, board) = (parts.directory.clone(), parts.board.clone());
     let (for_readiness, for_metrics, granted) = (parts.clone(), parts.clone(), parts.client.clone());
-    let (explained, linker, offer) = (parts.directory.clone(), parts.linker(), unknown.clone());
+    let (users, linker, offer) = (parts.journal.clone(), parts.linker(), unknown.clone());
     Handles {
         name: config.name.clone(),
         public_url: config.http.public_url.clone(),
@@ -78,14 +83,13 @@ pub fn handles(
         unknown,
         lookup: ask(move |number| {
             let directory = directory.clone();
-            async move { directory.find(&number).await }
+            let ignored = policy.borrow().ignores_number(&number);
+            async move { if ignored { Answer::unknown(number) } else { directory.find(&number).await } }
         }),
-        explain: Some(ask(move |number| {
-            let (directory, linker, unknown) = (explained.clone(), linker.clone(), *offer.borrow());
-            async move {
-                let answer = directory.find(&number).await;
-                explain(&answer, &linker, unknown).into()
-            }
+        extension: Arc::new(move |user| users.owners().extension(user)),
+        explain: Some(ask(move |answer: Answer| {
+            let lines = explain(&answer, &linker, *offer.borrow());
+            std::future::ready(lines.into())
         })),
         calls: ask(move |()| std::future::ready(board.all())),
         journal: journal_handles(parts),
@@ -112,6 +116,14 @@ fn metrics(parts: &Parts) -> String {
         }
     }
     let counts = parts.journal.counts();
+    let index = parts.directory.index().stats();
+    let held = [
+        ("numbers", index.numbers),
+        ("records", index.records),
+        ("possible", index.possible_only),
+        ("junk", index.junk),
+    ];
+    parts.metrics.directory(held, index.bytes);
     parts.metrics.journal(counts.waiting, counts.parked, counts.done);
     if let Some((used, allowed)) = parts.client.health().api_used {
         parts.metrics.api_used(used, allowed);
@@ -127,7 +139,8 @@ fn journal_handles(parts: &Parts) -> JournalHandles {
     let journal = || parts.journal.clone();
     let (list, show, retry, drop, note_to, agents_of) =
         (journal(), journal(), journal(), journal(), journal(), journal());
-    let (board, compared, client) = (parts.board.clone(), journal(), parts.client.clone());
+    let (board, live, directory) = (parts.board.clone(), parts.board.clone(), parts.directory.clone());
+    let (compared, client) = (journal(), parts.client.clone());
     JournalHandles {
         list: ask(move |query: JournalQuery| {
             let journal = list.clone();
@@ -150,8 +163,12 @@ fn journal_handles(parts: &Parts) -> JournalHandles {
             async move { ledger::reconcile(&journal, &client, wanted).await }
         }),
         note: ask(move |note: http::Note| {
-            let journal = note_to.clone();
-            async move { ledger::note(&journal, &note).await }
+            let (journal, live, directory) = (note_to.clone(), live.clone(), directory.clone());
+            async move {
+                ledger::note(&journal, &note).await?;
+                spoken::chosen(&directory, &live, &note);
+                Ok(())
+            }
         }),
         agents_of: ask(move |key: CallKey| {
             let (journal, board) = (agents_of.clone(), board.clone());

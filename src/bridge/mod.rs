@@ -10,6 +10,7 @@ mod policy;
 mod pump;
 mod readiness;
 mod screens;
+mod spoken;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -151,8 +152,9 @@ impl Bridge {
         let (unknown, unknown_now) = watch::channel(config.pops.unknown);
         let bridge = Self { address, admin_token, parts, policy, unknown, feeds, pump, sender, http, disk, deaths };
         bridge.start_sender(&config)?;
-        let messages = bridge.start_pump(&config, policy_now).await?;
-        bridge.start_http(&config, listener, proxies, unknown_now);
+        bridge.recall_whom_callers_spoke_with();
+        let messages = bridge.start_pump(&config, policy_now.clone()).await?;
+        bridge.start_http(&config, listener, proxies, unknown_now, policy_now);
         bridge.greet_salesforce();
         bridge.look_after_salesforce();
         bridge.start_feeds(config, &messages);
@@ -173,6 +175,11 @@ impl Bridge {
     #[must_use]
     pub fn agents(&self) -> &AgentStore {
         &self.parts.agents
+    }
+
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.parts.directory
     }
 
     #[must_use]
@@ -259,6 +266,7 @@ impl Bridge {
         let mut pump = Pump {
             tracker,
             journal: parts.journal.clone(),
+            directory: parts.directory.clone(),
             screens: Screens::new(parts, self.pump.clone(), to_screens),
             board: parts.board.clone(),
             metrics: parts.metrics.clone(),
@@ -277,9 +285,18 @@ impl Bridge {
         listener: TcpListener,
         proxies: http::Proxies,
         unknown: watch::Receiver<UnknownCaller>,
+        policy: watch::Receiver<Arc<Policy>>,
     ) {
-        let handles = handles::handles(&self.parts, config, self.admin_token.clone(), proxies, unknown);
+        let handles = handles::handles(&self.parts, config, self.admin_token.clone(), proxies, unknown, policy);
         self.http.spawn("http", http::serve(listener, handles, self.http.stopping()));
+    }
+
+    fn recall_whom_callers_spoke_with(&self) {
+        let (directory, journal, stop) =
+            (self.parts.directory.clone(), self.parts.journal.clone(), self.sender.stopping());
+        self.sender.spawn_short("recall", async move {
+            stop.run_until_cancelled(spoken::recall(directory, journal)).await;
+        });
     }
 
     /// Logs in once, so that links, `/readyz` and the first pop need not wait for it.

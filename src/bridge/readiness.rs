@@ -9,6 +9,7 @@ use crate::salesforce;
 pub fn readiness(parts: &Parts) -> Readiness {
     let feeds: Vec<FeedStatus> = parts.statuses.iter().map(StatusHandle::get).collect();
     let (health, sender) = (parts.client.health(), parts.journal.sender_health());
+    let index = parts.directory.index();
     let spent = parts.client.spent();
     let (counts, writable) = (parts.journal.counts(), parts.journal.writable());
     let salesforce_is_down = health.state == salesforce::State::Down || sender.state == SenderState::Down;
@@ -39,7 +40,7 @@ pub fn readiness(parts: &Parts) -> Readiness {
             reason: health.last_error.or(sender.last_error).filter(|_| salesforce_is_down),
         },
         journal: JournalState { writable, waiting: counts.waiting, parked: counts.parked },
-        directory: DirectoryState { numbers: 0, synced_at: None },
+        directory: DirectoryState { numbers: index.stats().numbers, synced_at: index.synced_at() },
     }
 }
 

@@ -27,6 +27,7 @@ fn config(deadline: Duration) -> Config {
         bulk_above: 50_000,
         persist: true,
         live_search: LiveSearch::UntilSynced,
+        persist: false,
         deadline,
     }
 }

@@ -28,6 +28,13 @@ pub(super) struct Party {
 /// A record that was converted into another one, which was merged: as many steps as are followed.
 const STEPS: usize = 5;
 
+/// What the Task of a call would be linked to if no agent chose: its `WhoId` and its `WhatId`.
+#[must_use]
+pub fn links(answer: &Answer) -> (Option<RecordId>, Option<RecordId>) {
+    let link = link(Some(answer), &[], &Repairs::default());
+    (link.who, link.what)
+}
+
 /// By the agent's choice, else by the best match.
 pub(super) fn link<'a>(answer: Option<&'a Answer>, notes: &[&Note], repairs: &Repairs) -> Link<'a> {
     let best = best(answer);

@@ -129,6 +129,8 @@ struct Sender {
     stop: CancellationToken,
     pace: Pace,
     people: Option<(People, Instant)>,
+    /// When the people were asked for before there was a Task to be written.
+    met: Option<Instant>,
     /// When they were last asked for because something spoke against them.
     doubted: Option<Instant>,
     /// What an operator has been told already, and need not be told with each call.
@@ -156,6 +158,7 @@ impl Sender {
             stop,
             pace: Pace::new(),
             people: None,
+            met: None,
             doubted: None,
             told: BTreeSet::new(),
             upserted: BTreeSet::new(),
@@ -181,6 +184,7 @@ impl Sender {
         }
         let wait = self.wait(&ahead, now);
         if !ahead.unsure && !wait.is_zero() {
+            self.meet_people().await?;
             return Ok(wait);
         }
         if ahead.unsure {
@@ -226,6 +230,20 @@ impl Sender {
         }
     }
 
+    /// Once at the start, since pops and routing want to know the users before the first call is over.
+    async fn meet_people(&mut self) -> Result<(), Trouble> {
+        let tried = self.met.is_some_and(|at| at.elapsed() < IDLE);
+        if self.people.is_some() || tried || self.pace.troubled() {
+            return Ok(());
+        }
+        self.met = Some(Instant::now());
+        match self.know_people().await {
+            Err(Trouble::Salesforce(error)) => tracing::debug!(%error, "the users of the org are not known yet"),
+            other => other?,
+        }
+        Ok(())
+    }
+
     async fn know_people(&mut self) -> Result<(), Trouble> {
         let is_known = self.people.as_ref().is_some_and(|(_, until)| Instant::now() < *until);
         if is_known || (self.people.is_some() && self.tasks_only()) {
@@ -235,6 +253,7 @@ impl Sender {
         match (asked, &mut self.people) {
             (Ok(people), known) => {
                 let wait = if people.partial { PEOPLE_SOON } else { PEOPLE };
+                self.journal.owners.send_replace(Arc::new(people.owners.clone()));
                 let told = known.as_ref().map(|(before, _)| before.notices.clone()).unwrap_or_default();
                 for notice in people.notices.difference(&told) {
                     tracing::warn!("{notice}");

@@ -6,6 +6,7 @@ mod clock;
 mod compare;
 mod daemon;
 mod dialogs;
+mod directory;
 mod disk;
 mod faults;
 mod fields;
