@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -54,6 +56,9 @@ pub struct Metrics {
     tasks_waiting: Gauge,
     api_used: Gauge,
     api_allowed: Gauge,
+    directory_age: Gauge,
+    directory_polls: Counter,
+    directory_changes: Counter,
 }
 
 impl Metrics {
@@ -119,6 +124,15 @@ impl Metrics {
         self.api_allowed.set(count(allowed));
     }
 
+    /// When the local copy last was as the org, the times since the start that changes were asked for, and the changes that came.
+    pub fn directory_sync(&self, synced_at: Option<Timestamp>, polls: u64, changes: u64) {
+        if let Some(at) = synced_at {
+            self.directory_age.set(Timestamp::now().duration_since(at).as_secs().max(0));
+        }
+        self.directory_polls.inner().store(polls, Ordering::Relaxed);
+        self.directory_changes.inner().store(changes, Ordering::Relaxed);
+    }
+
     /// All of them in Prometheus' text format (`OpenMetrics`).
     pub fn render(&self) -> String {
         let mut text = String::new();
@@ -148,6 +162,9 @@ impl Default for Metrics {
             tasks_waiting: Gauge::default(),
             api_used: Gauge::default(),
             api_allowed: Gauge::default(),
+            directory_age: Gauge::default(),
+            directory_polls: Counter::default(),
+            directory_changes: Counter::default(),
         };
         metrics.registry = Arc::new(metrics.register());
         metrics
@@ -181,6 +198,10 @@ impl Metrics {
     }
 
     fn register_salesforce(&self, registry: &mut Registry) {
+        let age = self.directory_age.clone();
+        registry.register_with_unit("directory_age", "Since the local copy last was as the org", Unit::Seconds, age);
+        registry.register("directory_polls", "Times that changes were asked for", self.directory_polls.clone());
+        registry.register("directory_changes", "Changes taken into the local copy", self.directory_changes.clone());
         for (name, help, gauge) in [
             ("tasks_done", "Calls written to Salesforce that the journal still remembers", &self.tasks_done),
             ("tasks_parked", "Calls that Salesforce refused for good", &self.tasks_parked),
@@ -241,6 +262,7 @@ mod tests {
         metrics.lookup("live", Duration::from_millis(120));
         metrics.journal(2, 1, 5);
         metrics.api_used(250, 1000);
+        metrics.directory_sync(Some(Timestamp::now()), 7, 9);
         let text = metrics.render();
         for line in [
             "ctibridge_feed_frames_total{feed=\"pbx1\",kind=\"bad\"} 1",
@@ -256,6 +278,9 @@ mod tests {
             "ctibridge_tasks_parked 1",
             "ctibridge_salesforce_api_used 250",
             "ctibridge_salesforce_api_allowed 1000",
+            "ctibridge_directory_polls_total 7",
+            "ctibridge_directory_changes_total 9",
+            "ctibridge_directory_age_seconds 0",
             "# EOF",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

@@ -81,6 +81,7 @@ impl World {
             explain: None,
             calls: ask(|()| async { vec![CallView::Live(Box::new(call("1", KNOWN)))] }),
             journal: journal(&notes),
+            sync: Some(ask(|_| async {})),
             readiness: ask(move |()| {
                 let ready = *ready_now.borrow();
                 async move { readiness(ready) }
@@ -309,7 +310,15 @@ fn readiness(ready: bool) -> Readiness {
         feeds: vec![FeedState { name: "pbx1".into(), state: FeedPhase::Up, since, reason: None }],
         salesforce: SalesforceState { state: FeedPhase::Lost, since, reason: None },
         journal: JournalState { writable: true, waiting: 0, parked: 0 },
-        directory: DirectoryState { numbers: 2, synced_at: None },
+        directory: DirectoryState {
+            numbers: 2,
+            synced_at: None,
+            phase: "live",
+            loaded: 0,
+            of: 0,
+            unreadable: Vec::new(),
+            reason: None,
+        },
     }
 }
 

@@ -6,6 +6,7 @@ use super::board::Board;
 use super::{Config, explain, ledger, readiness};
 use crate::calls::record::CallKey;
 use crate::directory::Directory;
+use crate::directory::sync::{SyncHandle, Wish};
 use crate::feeds::StatusHandle;
 use crate::http::{self, Handles, JournalHandles, JournalQuery, ask};
 use crate::journal::Journal;
@@ -19,6 +20,8 @@ use crate::secret::Secret;
 pub struct Parts {
     pub client: Client,
     pub directory: Directory,
+    /// None: the settings want no local copy.
+    pub sync: Option<SyncHandle>,
     pub journal: Journal,
     pub hub: Hub,
     pub agents: AgentStore,
@@ -89,6 +92,12 @@ pub fn handles(
         })),
         calls: ask(move |()| std::future::ready(board.all())),
         journal: journal_handles(parts),
+        sync: parts.sync.clone().map(|sync| {
+            ask(move |wish: http::SyncWish| {
+                sync.wish(if wish.compare { Wish::Comparison } else { Wish::Changes });
+                std::future::ready(())
+            })
+        }),
         readiness: ask(move |()| std::future::ready(readiness::readiness(&for_readiness))),
         metrics: ask(move |()| std::future::ready(metrics(&for_metrics))),
     }
@@ -104,6 +113,10 @@ fn metrics(parts: &Parts) -> String {
     }
     let counts = parts.journal.counts();
     parts.metrics.journal(counts.waiting, counts.parked, counts.done);
+    if let Some(sync) = &parts.sync {
+        let status = sync.status();
+        parts.metrics.directory_sync(status.synced_at, status.polls, status.changes);
+    }
     if let Some((used, allowed)) = parts.client.health().api_used {
         parts.metrics.api_used(used, allowed);
     }

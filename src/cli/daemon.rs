@@ -57,6 +57,10 @@ impl Daemon {
         self.send(Method::POST, path, &[]).await
     }
 
+    pub(super) async fn post_with(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Json, DaemonError> {
+        self.send(Method::POST, path, query).await
+    }
+
     pub(super) async fn delete(&self, path: &[&str]) -> Result<Json, DaemonError> {
         self.send(Method::DELETE, path, &[]).await
     }

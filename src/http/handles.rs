@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::calls::CallView;
+use super::directory::SyncWish;
 use super::health::Readiness;
 use super::journal::{JournalEntry, JournalQuery, JournalTrouble};
 use super::notes::Note;
@@ -50,6 +51,8 @@ pub struct Handles {
     /// Live and recent calls, newest first.
     pub calls: Ask<(), Vec<CallView>>,
     pub journal: JournalHandles,
+    /// Brings the local copy up to date soon. None: there is none.
+    pub sync: Option<Ask<SyncWish, ()>>,
     pub readiness: Ask<(), Readiness>,
     /// In the text format of Prometheus.
     pub metrics: Ask<(), String>,

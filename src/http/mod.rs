@@ -8,6 +8,7 @@ mod body;
 mod calls;
 mod config;
 mod details;
+mod directory;
 mod feeds;
 mod grant;
 mod guard;
@@ -33,8 +34,9 @@ mod tokens;
 
 pub use calls::CallView;
 pub use config::Config;
+pub use directory::{DirectoryState, SyncWish};
 pub use handles::{Ask, Handles, JournalHandles, ask};
-pub use health::{DirectoryState, FeedPhase, FeedState, JournalState, Readiness, SalesforceState};
+pub use health::{FeedPhase, FeedState, JournalState, Readiness, SalesforceState};
 pub use journal::{Fate, JournalEntry, JournalQuery, JournalTrouble};
 pub use notes::Note;
 pub use peer::{NotAnAddress, Proxies};

@@ -8,8 +8,8 @@ use axum::routing::{get, post, put};
 use super::app::Shared;
 use super::problem::Problem;
 use super::{
-    calls, details, feeds, grant, guard, health, journal, lookup, metrics, notes, openapi, page, session, stream,
-    tokens,
+    calls, details, directory, feeds, grant, guard, health, journal, lookup, metrics, notes, openapi, page, session,
+    stream, tokens,
 };
 
 /// Who may reach a route.
@@ -59,6 +59,8 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/api/v1/journal/{id}", Access::Admin),
     route("DELETE", "/api/v1/journal/{id}", Access::Admin),
     route("POST", "/api/v1/journal/{id}/retry", Access::Admin),
+    route("GET", "/api/v1/directory", Access::Admin),
+    route("POST", "/api/v1/directory/sync", Access::Admin),
     route("PUT", "/api/v1/salesforce/grant", Access::Admin),
     route("POST", "/api/v1/feeds/{name}/events", Access::Admin),
 ];
@@ -101,6 +103,8 @@ fn api() -> Router<Shared> {
         .route("/api/v1/journal", get(journal::list))
         .route("/api/v1/journal/{id}", get(journal::get).delete(journal::delete))
         .route("/api/v1/journal/{id}/retry", post(journal::retry))
+        .route("/api/v1/directory", get(directory::get))
+        .route("/api/v1/directory/sync", post(directory::post))
         .route("/api/v1/salesforce/grant", put(grant::put))
         .route("/api/v1/feeds/{name}/events", post(feeds::post))
 }

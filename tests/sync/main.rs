@@ -3,7 +3,4 @@
 mod changes;
 mod desk;
 mod load;
-mod people;
-mod right;
 mod storm;
-mod thrift;

@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 
 use anyhow::bail;
+use serde_json::Value as Json;
 
-use crate::cli::output;
+use crate::cli::daemon::{Daemon, DaemonError};
+use crate::cli::{bar, output};
+use crate::directory::Mode;
 use crate::feeds;
 use crate::salesforce::{Client, Error};
 use crate::settings::Settings;
@@ -66,8 +69,32 @@ async fn salesforce(settings: &Settings, report: &mut Report) -> anyhow::Result<
     for object in &settings.directory.objects {
         report.tell(&format!("{object} phone fields"), phone_fields(&client, object).await)?;
     }
+    if settings.directory.mode == Mode::Index {
+        report.tell("local copy", local_copy(settings).await)?;
+    }
     report.tell("agents", agents(&client, settings).await)?;
     report.tell("Salesforce API requests", Ok(budget(&client)))
+}
+
+/// How far the running daemon is with it.
+async fn local_copy(settings: &Settings) -> Result<String, String> {
+    let daemon = Daemon::new(settings).map_err(|error| error.to_string())?;
+    let state = match daemon.get(&["directory"], &[]).await {
+        Ok(state) => state,
+        Err(DaemonError::NotRunning { .. }) => {
+            return Ok("no daemon runs; `ctibridge sync` loads it, and so does the daemon".to_owned());
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    let number = |key: &str| state.get(key).and_then(Json::as_u64).unwrap_or_default();
+    let text = |key: &str| state.get(key).and_then(Json::as_str).unwrap_or("never");
+    if let Some(reason) = state.get("reason").and_then(Json::as_str) {
+        return Err(reason.to_owned());
+    }
+    Ok(match text("phase") {
+        "loading" => bar::drawn("loading", number("loaded"), number("of")),
+        phase => format!("{phase}, {} phone numbers, up to date at {}", number("numbers"), text("synced_at")),
+    })
 }
 
 fn said(outcome: Result<String, Error>) -> Result<String, String> {
