@@ -16,7 +16,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 /// Seconds: from a look-up in memory to one that ran into its deadline.
-const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+const SECONDS: [f64; 14] = [0.00002, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 
 /// How a frame of a phone system was understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,8 @@ pub struct Metrics {
     directory_age: Gauge,
     directory_polls: Counter,
     directory_changes: Counter,
+    directory: Family<KindLabel, Gauge>,
+    directory_bytes: Gauge,
 }
 
 impl Metrics {
@@ -133,6 +135,14 @@ impl Metrics {
         self.directory_changes.inner().store(changes, Ordering::Relaxed);
     }
 
+    /// What the local copy of the org's phone numbers holds: phone fields by what they are read as, and records; and its memory.
+    pub fn directory(&self, held: [(&'static str, u64); 4], bytes: u64) {
+        for (kind, number) in held {
+            self.directory.get_or_create(&KindLabel { kind }).set(count(number));
+        }
+        self.directory_bytes.set(count(bytes));
+    }
+
     /// All of them in Prometheus' text format (`OpenMetrics`).
     pub fn render(&self) -> String {
         let mut text = String::new();
@@ -165,6 +175,8 @@ impl Default for Metrics {
             directory_age: Gauge::default(),
             directory_polls: Counter::default(),
             directory_changes: Counter::default(),
+            directory: Family::default(),
+            directory_bytes: Gauge::default(),
         };
         metrics.registry = Arc::new(metrics.register());
         metrics
@@ -178,6 +190,9 @@ impl Metrics {
         registry.register("build", "This build", build);
         self.register_calls(&mut registry);
         self.register_salesforce(&mut registry);
+        registry.register("directory", "What the local copy of phone numbers holds", self.directory.clone());
+        let bytes = self.directory_bytes.clone();
+        registry.register_with_unit("directory_memory", "Memory of the local copy", Unit::Bytes, bytes);
         registry
     }
 
@@ -234,6 +249,11 @@ struct FeedLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DispositionLabel {
     disposition: &'static str,
 }
@@ -263,6 +283,7 @@ mod tests {
         metrics.journal(2, 1, 5);
         metrics.api_used(250, 1000);
         metrics.directory_sync(Some(Timestamp::now()), 7, 9);
+        metrics.directory([("numbers", 9), ("records", 7), ("possible", 2), ("junk", 1)], 4096);
         let text = metrics.render();
         for line in [
             "ctibridge_feed_frames_total{feed=\"pbx1\",kind=\"bad\"} 1",
@@ -281,6 +302,8 @@ mod tests {
             "ctibridge_directory_polls_total 7",
             "ctibridge_directory_changes_total 9",
             "ctibridge_directory_age_seconds 0",
+            "ctibridge_directory{kind=\"numbers\"} 9",
+            "ctibridge_directory_memory_bytes 4096",
             "# EOF",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

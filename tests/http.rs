@@ -32,6 +32,8 @@ const TWICE: &str = "+4930231250555";
 const NOBODY: &str = "+4930231250666";
 const FIRST_ID: &str = "003xx000004TmiQAAS";
 const SECOND_ID: &str = "001D000000IqhSLIAZ";
+const OWNER: &str = "005xx000001SwiUAAS";
+const STRANGER: &str = "005xx000001SwiVAAS";
 const CEILING: Duration = Duration::from_secs(20);
 
 /// A served bridge with two agents and one call of the first of them.
@@ -78,6 +80,7 @@ impl World {
             linker: linker(),
             unknown: unknown_now,
             lookup: ask(|number| async move { directory(number) }),
+            extension: Arc::new(|user| (user.as_str() == OWNER).then(|| Extension("101".into()))),
             explain: None,
             calls: ask(|()| async { vec![CallView::Live(Box::new(call("1", KNOWN)))] }),
             journal: journal(&notes),
@@ -217,7 +220,7 @@ fn contact(id: &str, name: &str) -> Match {
         name: name.into(),
         account: Some("ACME & Sons".into()),
         account_id: None,
-        owner_id: None,
+        owner_id: Some(RecordId::parse(if id == FIRST_ID { OWNER } else { STRANGER }).unwrap()),
         person_contact_id: None,
         field: "Phone".into(),
         exactness: Exactness::Exact,
@@ -501,6 +504,25 @@ async fn a_question_without_a_number_is_refused() {
     let explain = "/api/v1/lookup?number=030231250666&explain=true";
     detail(world.get(explain, &world.anna).await, StatusCode::FORBIDDEN).await;
     detail(world.get(explain, ADMIN).await, StatusCode::NOT_IMPLEMENTED).await;
+}
+
+#[tokio::test]
+async fn a_dial_plan_learns_the_extension_of_the_record_s_owner() {
+    let world = World::new().await;
+    let way = async |number: &str| {
+        let response = world.get(&format!("/api/v1/route?number={}", number.replace('+', "%2B")), ADMIN).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        response.json::<Value>().await.unwrap()
+    };
+    let known = way(KNOWN).await;
+    assert_eq!((&known["extension"], &known["owner"]), (&json!("101"), &json!(OWNER)));
+    assert_eq!(known["match"]["id"], FIRST_ID);
+    for nobody in [NOBODY, "101", "anonymous"] {
+        assert_eq!(way(nobody).await, json!({"extension": null, "owner": null, "match": null}), "{nobody}");
+    }
+    let question = "/api/v1/route?number=030231250444";
+    detail(world.get(question, &world.anna).await, StatusCode::FORBIDDEN).await;
+    detail(world.get("/api/v1/route", ADMIN).await, StatusCode::BAD_REQUEST).await;
 }
 
 #[tokio::test]

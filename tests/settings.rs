@@ -474,14 +474,6 @@ fn what_is_not_built_is_accepted_and_warned_of() {
         [http]
         tls_certificate = "cert.pem"
         tls_key = "key.pem"
-        [directory]
-        mode = "index"
-        refresh = "90s"
-        live_search = "never"
-        [[directory.object]]
-        name = "Asset__c"
-        phone_fields = ["Phone__c"]
-        name_field = "Name"
         [[pops.webhook]]
         url = "https://hooks.example.com"
         [[feed]]
@@ -495,20 +487,27 @@ fn what_is_not_built_is_accepted_and_warned_of() {
     site.file("cert.pem", "");
     site.file("key.pem", "");
     let warnings = site.warnings().join("\n");
-    for key in [
-        "http.tls_certificate",
-        "directory.mode",
-        "directory.refresh",
-        "directory.live_search",
-        "directory.object",
-        "pops.webhook",
-        "feed.yeastar",
-    ] {
+    for key in ["http.tls_certificate", "pops.webhook", "feed.yeastar"] {
         let line = warnings.lines().find(|line| line.contains(&format!(" {key}: ")));
         assert!(line.is_some_and(|line| line.contains("not built yet")), "{key} in\n{warnings}");
     }
     assert!(site.settings().feeds.is_empty());
     assert!(site.settings().http.tls_key.ends_with("/key.pem"));
+}
+
+#[test]
+fn keys_of_the_local_copy_without_one_are_warned_of() {
+    let keys = "refresh = '90s'\nlive_search = 'never'\npersist = false";
+    let warnings =
+        |mode: &str| Site::new(&format!("[directory]\nmode = '{mode}'\n{keys}\n{ORG}")).warnings().join("\n");
+    for key in ["directory.refresh", "directory.live_search", "directory.persist"] {
+        assert!(
+            warnings("live").contains(&format!("{key}: has no effect with mode = \"live\"")),
+            "{}",
+            warnings("live")
+        );
+        assert!(!warnings("index").contains(key), "{}", warnings("index"));
+    }
 }
 
 #[test]

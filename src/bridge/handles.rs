@@ -1,11 +1,15 @@
 //! What the bridge hands to HTTP: the parts' answers in HTTP's own words.
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 
 use super::board::Board;
-use super::{Config, explain, ledger, readiness};
+use super::policy::Policy;
+use super::{Config, explain, ledger, readiness, spoken};
 use crate::calls::record::CallKey;
 use crate::directory::Directory;
+use crate::directory::answer::Answer;
 use crate::directory::sync::{SyncHandle, Wish};
 use crate::feeds::StatusHandle;
 use crate::http::{self, Handles, JournalHandles, JournalQuery, ask};
@@ -65,10 +69,11 @@ pub fn handles(
     admin_token: Secret,
     proxies: http::Proxies,
     unknown: watch::Receiver<UnknownCaller>,
+    policy: watch::Receiver<Arc<Policy>>,
 ) -> Handles {
     let (directory, board) = (parts.directory.clone(), parts.board.clone());
     let (for_readiness, for_metrics) = (parts.clone(), parts.clone());
-    let (explained, linker, offer) = (parts.directory.clone(), parts.linker(), unknown.clone());
+    let (users, linker, offer) = (parts.journal.clone(), parts.linker(), unknown.clone());
     Handles {
         name: config.name.clone(),
         public_url: config.http.public_url.clone(),
@@ -81,14 +86,13 @@ pub fn handles(
         unknown,
         lookup: ask(move |number| {
             let directory = directory.clone();
-            async move { directory.find(&number).await }
+            let ignored = policy.borrow().ignores_number(&number);
+            async move { if ignored { Answer::unknown(number) } else { directory.find(&number).await } }
         }),
-        explain: Some(ask(move |number| {
-            let (directory, linker, unknown) = (explained.clone(), linker.clone(), *offer.borrow());
-            async move {
-                let answer = directory.find(&number).await;
-                explain(&answer, &linker, unknown).into()
-            }
+        extension: Arc::new(move |user| users.owners().extension(user)),
+        explain: Some(ask(move |answer: Answer| {
+            let lines = explain(&answer, &linker, *offer.borrow());
+            std::future::ready(lines.into())
         })),
         calls: ask(move |()| std::future::ready(board.all())),
         journal: journal_handles(parts),
@@ -112,6 +116,14 @@ fn metrics(parts: &Parts) -> String {
         }
     }
     let counts = parts.journal.counts();
+    let index = parts.directory.index().stats();
+    let held = [
+        ("numbers", index.numbers),
+        ("records", index.records),
+        ("possible", index.possible_only),
+        ("junk", index.junk),
+    ];
+    parts.metrics.directory(held, index.bytes);
     parts.metrics.journal(counts.waiting, counts.parked, counts.done);
     if let Some(sync) = &parts.sync {
         let status = sync.status();
@@ -127,7 +139,7 @@ fn journal_handles(parts: &Parts) -> JournalHandles {
     let journal = || parts.journal.clone();
     let (list, show, retry, drop, note_to, agents_of) =
         (journal(), journal(), journal(), journal(), journal(), journal());
-    let board = parts.board.clone();
+    let (board, live, directory) = (parts.board.clone(), parts.board.clone(), parts.directory.clone());
     JournalHandles {
         list: ask(move |query: JournalQuery| {
             let journal = list.clone();
@@ -146,8 +158,12 @@ fn journal_handles(parts: &Parts) -> JournalHandles {
             async move { ledger::give_up(&journal, &id).await }
         }),
         note: ask(move |note: http::Note| {
-            let journal = note_to.clone();
-            async move { ledger::note(&journal, &note).await }
+            let (journal, live, directory) = (note_to.clone(), live.clone(), directory.clone());
+            async move {
+                ledger::note(&journal, &note).await?;
+                spoken::chosen(&directory, &live, &note);
+                Ok(())
+            }
         }),
         agents_of: ask(move |key: CallKey| {
             let (journal, board) = (agents_of.clone(), board.clone());

@@ -9,6 +9,7 @@ mod policy;
 mod pump;
 mod readiness;
 mod screens;
+mod spoken;
 mod upkeep;
 
 use std::collections::BTreeMap;
@@ -157,8 +158,9 @@ impl Bridge {
         let bridge =
             Self { address, admin_token, parts, policy, unknown, feeds, pump, sync, sender, http, disk, deaths };
         bridge.start_sender(&config)?;
-        let messages = bridge.start_pump(&config, policy_now).await?;
-        bridge.start_http(&config, listener, proxies, unknown_now);
+        bridge.recall_whom_callers_spoke_with();
+        let messages = bridge.start_pump(&config, policy_now.clone()).await?;
+        bridge.start_http(&config, listener, proxies, unknown_now, policy_now);
         bridge.greet_salesforce();
         if let Some(keeper) = keeper {
             bridge.sync.spawn("sync", keeper.run(bridge.sync.stopping()));
@@ -181,6 +183,11 @@ impl Bridge {
     #[must_use]
     pub fn agents(&self) -> &AgentStore {
         &self.parts.agents
+    }
+
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.parts.directory
     }
 
     #[must_use]
@@ -266,6 +273,7 @@ impl Bridge {
         let mut pump = Pump {
             tracker,
             journal: parts.journal.clone(),
+            directory: parts.directory.clone(),
             screens: Screens::new(parts, self.pump.clone(), to_screens),
             board: parts.board.clone(),
             metrics: parts.metrics.clone(),
@@ -284,9 +292,18 @@ impl Bridge {
         listener: TcpListener,
         proxies: http::Proxies,
         unknown: watch::Receiver<UnknownCaller>,
+        policy: watch::Receiver<Arc<Policy>>,
     ) {
-        let handles = handles::handles(&self.parts, config, self.admin_token.clone(), proxies, unknown);
+        let handles = handles::handles(&self.parts, config, self.admin_token.clone(), proxies, unknown, policy);
         self.http.spawn("http", http::serve(listener, handles, self.http.stopping()));
+    }
+
+    fn recall_whom_callers_spoke_with(&self) {
+        let (directory, journal, stop) =
+            (self.parts.directory.clone(), self.parts.journal.clone(), self.sender.stopping());
+        self.sender.spawn_short("recall", async move {
+            stop.run_until_cancelled(spoken::recall(directory, journal)).await;
+        });
     }
 
     /// Logs in once, so that links, `/readyz` and the first pop need not wait for it.

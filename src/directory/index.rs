@@ -31,7 +31,7 @@ use super::row::Change;
 use crate::phone::{NumberPlan, PhoneNumber};
 use crate::salesforce::RecordId;
 
-pub(super) use saved::Unreadable;
+pub(super) use saved::{Content, Unreadable};
 
 /// Changes for which the content is held at once.
 const AT_ONCE: usize = 16;
@@ -89,6 +89,10 @@ impl Index {
         Self(Arc::new(Inner { plan, turn, store, synced_at }))
     }
 
+    pub(super) fn plan(&self) -> &NumberPlan {
+        &self.0.plan
+    }
+
     /// Takes changes in, in order. The same changes once more change nothing. Reading phone texts takes some microseconds each: not
     /// for the async threads when there are many. Look-ups go on meanwhile, and see a record either as it was or as it is.
     pub fn apply(&self, changes: Vec<Change>) {
@@ -99,7 +103,7 @@ impl Index {
             let entries: Vec<Entry> = some.map(|change| Entry::read(&self.0.plan, change)).collect();
             let mut store = self.write();
             entries.into_iter().for_each(|entry| store.apply(entry));
-            store.tidy(AT_ONCE);
+            store.tidy(3 * AT_ONCE);
         }
     }
 
@@ -115,6 +119,11 @@ impl Index {
     /// Forgets all.
     pub fn clear(&self) {
         self.become_store(Store::default());
+    }
+
+    /// Becomes what was saved.
+    pub(super) fn adopt(&self, content: Content) {
+        self.become_store(content.store());
     }
 
     fn become_store(&self, store: Store) {
@@ -139,7 +148,7 @@ impl Index {
     /// The records with this number, best first.
     #[must_use]
     pub fn find(&self, number: &PhoneNumber) -> Vec<Match> {
-        rank::ranked(self.candidates(number, None), None)
+        rank::ranked(self.candidates(number, None))
     }
 
     /// The records with this number, in no order. `spoken` is among them if it has the number, however many there are.

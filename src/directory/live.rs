@@ -61,7 +61,7 @@ impl Live {
         let _turn = self.turns.acquire().await.ok();
         let known = self.known().await?;
         let (shapes, found) = self.search(known, number).await?;
-        let matches = rank::ranked(rank::candidates(&self.plan, number, &shapes, &found), None);
+        let matches = rank::ranked(rank::candidates(&self.plan, number, &shapes, &found));
         tracing::debug!(found = found.len(), matches = matches.len(), "looked up a number in Salesforce");
         Ok(matches)
     }

@@ -16,12 +16,11 @@ pub(super) struct Candidate {
     pub found: Match,
 }
 
-/// What decides between equals: the fit, then a person before a lead before a company, then whom this number last spoke with.
+/// What decides before the name: the fit, then a person before a lead before a company.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Group {
     fit: Fit,
     kind: Kind,
-    unspoken: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,13 +72,12 @@ fn describe(shape: &Shape, record: &Found, fit: Fit, field: &str) -> Match {
     }
 }
 
-/// Best first. `spoken`: the record that this number last spoke with.
-pub(super) fn ranked(candidates: Vec<Candidate>, spoken: Option<&RecordId>) -> Vec<Match> {
+/// Best first.
+pub(super) fn ranked(candidates: Vec<Candidate>) -> Vec<Match> {
     let mut ranked: Vec<_> = candidates
         .into_iter()
         .map(|Candidate { fit, found }| {
-            let unspoken = spoken != Some(&found.id);
-            let group = Group { fit, kind: kind(&found), unspoken };
+            let group = Group { fit, kind: kind(&found) };
             ((group, found.name.to_lowercase(), found.id.clone()), found)
         })
         .collect();
@@ -89,6 +87,24 @@ pub(super) fn ranked(candidates: Vec<Candidate>, spoken: Option<&RecordId>) -> V
     matches
 }
 
+/// Puts the record that the number last spoke with before its equals.
+pub(super) fn spoken_first(matches: &mut [Match], spoken: &RecordId) {
+    let Some(at) = matches.iter().position(|found| found.id == *spoken) else { return };
+    let Some(group) = matches.get(at).map(|found| found.group) else { return };
+    let equals = matches.iter().filter(|found| found.group == group).count();
+    let first = matches.iter().position(|found| found.group == group).unwrap_or(at);
+    if let Some(found) = matches.get_mut(first..=at) {
+        found.rotate_right(1);
+    }
+    for (nth, found) in matches.iter_mut().enumerate().skip(first) {
+        if nth == first {
+            found.reason.push_str("; last spoken with on this number");
+        } else if equals > 1 {
+            found.group = found.group.saturating_add(1);
+        }
+    }
+}
+
 fn reason(group: Group, field: &str) -> String {
     let is = match group.fit {
         Fit::WithExtension => "is this number with this extension",
@@ -96,8 +112,7 @@ fn reason(group: Group, field: &str) -> String {
         Fit::OtherExtension => "is this number with another extension",
         Fit::Digits => "has these digits, and no country with them",
     };
-    let spoken = if group.unspoken { "" } else { "; last spoken with on this number" };
-    format!("{field} {is}{spoken}")
+    format!("{field} {is}")
 }
 
 fn kind(found: &Match) -> Kind {
@@ -177,7 +192,7 @@ mod tests {
         let plan = NumberPlan::new("DE", "", "2-6").unwrap();
         let shapes: Vec<_> =
             ["Contact", "Lead", "Account"].iter().filter_map(|object| Shape::standard(object)).collect();
-        super::ranked(candidates(&plan, &plan.read(NUMBER), &shapes, found), None)
+        super::ranked(candidates(&plan, &plan.read(NUMBER), &shapes, found))
             .iter()
             .map(|found| format!("{} {}: {}", found.object, found.name, found.reason))
             .collect()
@@ -222,6 +237,27 @@ mod tests {
             ranked(&found),
             ["Lead Lea: Phone is this number", "Contact Maybe: Phone has these digits, and no country with them",]
         );
+    }
+
+    #[test]
+    fn whom_the_number_last_spoke_with_comes_before_the_equals_only() {
+        let plan = NumberPlan::new("DE", "", "2-6").unwrap();
+        let shapes: Vec<_> = ["Contact", "Lead"].iter().filter_map(|object| Shape::standard(object)).collect();
+        let found = [
+            record("Contact", "003xx0000000001", &[("Name", "Anna"), ("Phone", NUMBER)]),
+            record("Contact", "003xx0000000002", &[("Name", "Bert"), ("Phone", NUMBER)]),
+            record("Contact", "003xx0000000003", &[("Name", "Carl"), ("Phone", NUMBER)]),
+            record("Lead", "00Qxx0000000001", &[("Name", "Lea"), ("Phone", NUMBER)]),
+        ];
+        let order = |spoken: &str| {
+            let mut matches = super::ranked(candidates(&plan, &plan.read(NUMBER), &shapes, &found));
+            spoken_first(&mut matches, &RecordId::parse(spoken).unwrap());
+            matches.iter().map(|found| format!("{} {}", found.group, found.name)).collect::<Vec<_>>()
+        };
+        assert_eq!(order("003xx0000000002"), ["0 Bert", "1 Anna", "1 Carl", "2 Lea"]);
+        assert_eq!(order("003xx0000000001"), ["0 Anna", "1 Bert", "1 Carl", "2 Lea"]);
+        assert_eq!(order("00Qxx0000000001"), ["0 Anna", "0 Bert", "0 Carl", "1 Lea"]);
+        assert_eq!(order("003xx0000000009"), ["0 Anna", "0 Bert", "0 Carl", "1 Lea"]);
     }
 
     #[test]

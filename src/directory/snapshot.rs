@@ -7,7 +7,7 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use super::index::{Index, Unreadable};
+use super::index::{Content, Index, Unreadable};
 
 /// The last byte is the version: raised with every change of what follows it in the file, or of how phone fields are read.
 const MAGIC: &[u8; 16] = b"ctibridge index\x01";
@@ -72,25 +72,14 @@ pub fn load(path: &Path, index: &Index) -> Result<Vec<u8>, SnapshotError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(SnapshotError::Missing),
         Err(error) => return Err(error.into()),
     };
-    read(file, index)
-}
-
-fn read(file: File, index: &Index) -> Result<Vec<u8>, SnapshotError> {
     let mut from = Summing { inner: BufReader::with_capacity(BUFFER, file), sum: Sha256::new() };
     let mut magic = [0; MAGIC.len()];
     from.read_exact(&mut magic).map_err(Unreadable::from)?;
     if magic != *MAGIC {
         return Err(SnapshotError::OtherVersion);
     }
-    let mut length = [0; 4];
-    from.read_exact(&mut length).map_err(Unreadable::from)?;
-    let length = u32::from_le_bytes(length);
-    if length > MAX_STATE {
-        return Err(SnapshotError::Torn);
-    }
-    let mut state = Vec::new();
-    from.by_ref().take(u64::from(length)).read_to_end(&mut state)?;
-    let content = index.read_from(&mut from)?;
+    let state = sync_state(&mut from)?;
+    let content = Content::read(index.plan(), &mut from)?;
     let Summing { inner: mut file, sum } = from;
     let mut checksum = Vec::new();
     file.read_to_end(&mut checksum)?;
@@ -98,6 +87,18 @@ fn read(file: File, index: &Index) -> Result<Vec<u8>, SnapshotError> {
         return Err(SnapshotError::Torn);
     }
     index.adopt(content);
+    Ok(state)
+}
+
+fn sync_state(from: &mut impl Read) -> Result<Vec<u8>, SnapshotError> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length).map_err(Unreadable::from)?;
+    let length = u32::from_le_bytes(length);
+    if length > MAX_STATE {
+        return Err(SnapshotError::Torn);
+    }
+    let mut state = Vec::new();
+    from.take(u64::from(length)).read_to_end(&mut state)?;
     Ok(state)
 }
 

@@ -16,6 +16,7 @@ use crate::calls::record::{CallKey, Extension};
 use crate::directory::answer::Answer;
 use crate::phone::{NumberPlan, PhoneNumber};
 use crate::pops::{AgentStore, Hub, Linker, UnknownCaller};
+use crate::salesforce::RecordId;
 use crate::secret::Secret;
 
 /// A question that another part of the program answers.
@@ -46,8 +47,10 @@ pub struct Handles {
     /// What is offered for an unknown caller, as the settings say now.
     pub unknown: watch::Receiver<UnknownCaller>,
     pub lookup: Ask<PhoneNumber, Answer>,
+    /// The extension of a user of Salesforce, as far as the users are known.
+    pub extension: Arc<dyn Fn(&RecordId) -> Option<Extension> + Send + Sync>,
     /// How an answer came about, for operators: an object, or an array of lines. None: not built.
-    pub explain: Option<Ask<PhoneNumber, Value>>,
+    pub explain: Option<Ask<Answer, Value>>,
     /// Live and recent calls, newest first.
     pub calls: Ask<(), Vec<CallView>>,
     pub journal: JournalHandles,

@@ -25,6 +25,7 @@ mod origin;
 mod page;
 mod peer;
 mod problem;
+mod route;
 mod routes;
 mod server;
 mod session;

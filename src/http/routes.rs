@@ -8,8 +8,8 @@ use axum::routing::{get, post, put};
 use super::app::Shared;
 use super::problem::Problem;
 use super::{
-    calls, details, directory, feeds, grant, guard, health, journal, lookup, metrics, notes, openapi, page, session,
-    stream, tokens,
+    calls, details, directory, feeds, grant, guard, health, journal, lookup, metrics, notes, openapi, page,
+    route as way, session, stream, tokens,
 };
 
 /// Who may reach a route.
@@ -50,6 +50,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/details", Access::Agent),
     route("GET", "/api/v1/openapi.json", Access::Anyone),
     route("GET", "/api/v1/lookup", Access::Agent),
+    route("GET", "/api/v1/route", Access::Admin),
     route("GET", "/api/v1/calls", Access::Agent),
     route("GET", "/api/v1/calls/{key}", Access::OwnAgent),
     route("POST", "/api/v1/calls/{key}/notes", Access::OwnAgent),
@@ -95,6 +96,7 @@ fn api() -> Router<Shared> {
     Router::new()
         .route("/api/v1/openapi.json", get(openapi::get))
         .route("/api/v1/lookup", get(lookup::get))
+        .route("/api/v1/route", get(way::get))
         .route("/api/v1/calls", get(calls::list))
         .route("/api/v1/calls/{key}", get(calls::get))
         .route("/api/v1/calls/{key}/notes", post(notes::post))

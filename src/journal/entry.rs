@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::note::Note;
-use crate::calls::record::{CallKey, CallRecord, Extension};
+use crate::calls::record::{CallKey, CallRecord, Disposition, Extension};
 use crate::directory::answer::Answer;
 use crate::salesforce::RecordId;
 
@@ -110,6 +110,18 @@ pub struct Repairs {
 pub struct Unlinked {
     pub code: String,
     pub records: Vec<RecordId>,
+}
+
+impl Entry {
+    /// The record that was on the phone: chosen by an agent (`true`), or the only one that fits best.
+    #[must_use]
+    pub fn spoken_with(&self) -> Option<(&RecordId, bool)> {
+        if self.record.disposition != Disposition::Answered {
+            return None;
+        }
+        let chosen = self.notes.iter().rev().find_map(|note| note.record_id.as_ref()).map(|record| (record, true));
+        chosen.or_else(|| self.answer.as_ref()?.only_one().map(|found| (&found.id, false)))
+    }
 }
 
 impl EntryState {

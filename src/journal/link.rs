@@ -16,6 +16,13 @@ pub(super) struct Link<'a> {
     pub candidates: Vec<&'a Match>,
 }
 
+/// What the Task of a call would be linked to if no agent chose: its `WhoId` and its `WhatId`.
+#[must_use]
+pub fn links(answer: &Answer) -> (Option<RecordId>, Option<RecordId>) {
+    let link = link(Some(answer), &[], None);
+    (link.who, link.what)
+}
+
 /// By the agent's choice, else by the best match.
 pub(super) fn link<'a>(answer: Option<&'a Answer>, notes: &[&Note], refused: Option<&Unlinked>) -> Link<'a> {
     let best = best(answer);

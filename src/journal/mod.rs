@@ -45,6 +45,7 @@ pub use config::{Config, Per};
 pub use entry::{Entry, EntryId, EntryState, Reason, Repairs, Unlinked};
 pub use error::JournalError;
 pub use health::{SenderHealth, SenderState};
+pub use link::links;
 pub use note::{Note, Noted};
 pub use op::Changed;
 pub use owner::{AgentUser, Owner, Owners};
@@ -80,6 +81,7 @@ pub struct Journal {
     progress: Progress,
     seen: Seen,
     sender: watch::Sender<SenderHealth>,
+    owners: watch::Sender<Arc<Owners>>,
 }
 
 impl Journal {
@@ -104,7 +106,8 @@ impl Journal {
         let (to_writer, jobs) = mpsc::channel(QUEUE);
         tasks.spawn("journal ahead", ahead.run(told, to_writer, tasks.stopping()));
         tasks.spawn("journal writer", writer::run(store, jobs, seen.clone(), tasks.stopping()));
-        Ok(Self { queue, reader, progress, seen, sender: watch::Sender::new(SenderHealth::default()) })
+        let (sender, owners) = (watch::Sender::default(), watch::Sender::default());
+        Ok(Self { queue, reader, progress, seen, sender, owners })
     }
 
     /// The calls that were not over when the journal was last written.
@@ -221,6 +224,12 @@ impl Journal {
     #[must_use]
     pub fn sender_health(&self) -> SenderHealth {
         self.sender.borrow().clone()
+    }
+
+    /// The agents' users in Salesforce, as last read; none before that.
+    #[must_use]
+    pub fn owners(&self) -> Arc<Owners> {
+        Arc::clone(&self.owners.borrow())
     }
 
     async fn change(&self, op: Op) -> Result<Changed, JournalError> {

@@ -70,6 +70,19 @@ impl Owners {
         }
     }
 
+    /// The user of an agent.
+    #[must_use]
+    pub fn user(&self, extension: &Extension) -> Option<&RecordId> {
+        self.by_extension.get(&extension.0).map(|owner| &owner.id)
+    }
+
+    /// The extension of a user; of several the first.
+    #[must_use]
+    pub fn extension(&self, user: &RecordId) -> Option<Extension> {
+        let mut agents = self.by_extension.iter().filter(|(_, owner)| owner.id == *user);
+        agents.next().map(|(extension, _)| Extension(extension.clone()))
+    }
+
     /// The owner of a call, or of one agent's part of it.
     #[must_use]
     pub fn of(&self, record: &CallRecord, agent: Option<&Extension>) -> Option<&Owner> {

@@ -121,6 +121,8 @@ struct Sender {
     stop: CancellationToken,
     pace: Pace,
     people: Option<(People, Instant)>,
+    /// When the people were asked for before there was a Task to be written.
+    met: Option<Instant>,
     /// The first run of this process has cleared the waits of the last one.
     resumed: bool,
     /// When the first of the entries that now wait was seen.
@@ -142,6 +144,7 @@ impl Sender {
             stop,
             pace: Pace::new(),
             people: None,
+            met: None,
             resumed: false,
             company: None,
             hurry: false,
@@ -164,6 +167,7 @@ impl Sender {
         }
         let wait = self.wait(&ahead, now);
         if !ahead.unsure && !wait.is_zero() {
+            self.meet_people().await?;
             return Ok(wait);
         }
         self.probe().await?;
@@ -206,6 +210,20 @@ impl Sender {
         Ok(())
     }
 
+    /// Once at the start, since pops and routing want to know the users before the first call is over.
+    async fn meet_people(&mut self) -> Result<(), Trouble> {
+        let tried = self.met.is_some_and(|at| at.elapsed() < IDLE);
+        if self.people.is_some() || tried || self.pace.troubled() {
+            return Ok(());
+        }
+        self.met = Some(Instant::now());
+        match self.know_people().await {
+            Err(Trouble::Salesforce(error)) => tracing::debug!(%error, "the users of the org are not known yet"),
+            other => other?,
+        }
+        Ok(())
+    }
+
     async fn know_people(&mut self) -> Result<(), Trouble> {
         if self.people.as_ref().is_some_and(|(_, until)| Instant::now() < *until) {
             return Ok(());
@@ -214,6 +232,7 @@ impl Sender {
         match (asked, &mut self.people) {
             (Ok(people), known) => {
                 let wait = if people.partial { PEOPLE_SOON } else { PEOPLE };
+                self.journal.owners.send_replace(Arc::new(people.owners.clone()));
                 *known = Some((people, Instant::now() + wait));
             }
             (Err(error), None) => return Err(error.into()),

@@ -2,6 +2,7 @@
 
 mod calls;
 mod daemon;
+mod directory;
 mod disk;
 mod faults;
 mod gap;

@@ -3,4 +3,8 @@
 mod changes;
 mod desk;
 mod load;
+mod million;
+mod people;
+mod right;
 mod storm;
+mod thrift;

@@ -252,8 +252,8 @@ fn read_id(rest: &mut Rest<'_>) -> Option<Packed> {
 }
 
 fn seven(rest: &mut Rest<'_>) -> Option<u64> {
-    let [a, b, c, d, e, f, g] = rest.array()?;
-    Some(u64::from_be_bytes([0, a, b, c, d, e, f, g]))
+    let bytes: [u8; 7] = rest.array()?;
+    Some(bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)))
 }
 
 #[cfg(test)]

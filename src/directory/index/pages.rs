@@ -117,7 +117,7 @@ fn entry(hash: u64, place: u32) -> Entry {
 /// Where the entry is or would be. Hashes are even, so it is looked for where it should be, and then in steps that double.
 fn lower_bound(page: &[Entry], wanted: Entry) -> usize {
     let [high, low, ..] = wanted;
-    let guess = usize::from(u16::from_be_bytes([high, low])) * page.len() >> 16;
+    let guess = (usize::from(u16::from_be_bytes([high, low])) * page.len()) >> 16;
     let (mut low, mut high, mut step) = (guess, guess, 4);
     while low > 0 && page.get(low - 1).is_some_and(|entry| *entry >= wanted) {
         high = low - 1;

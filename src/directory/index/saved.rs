@@ -9,6 +9,7 @@ use super::id::Id;
 use super::shelf::Shelf;
 use super::store::Store;
 use super::words::{Account, Object, Words};
+use crate::phone::NumberPlan;
 
 /// The most bytes of words: some ten million accounts.
 const MAX_WORDS: u32 = 1 << 30;
@@ -27,14 +28,17 @@ pub(in super::super) enum Unreadable {
 /// Of an index that was saved.
 pub(in super::super) struct Content {
     shelf: Shelf,
-    words: Words,
+    objects: Vec<Object>,
+    kins: Vec<Kin>,
+    owners: Vec<Id>,
+    accounts: Vec<Account>,
 }
 
 impl Index {
     /// Writes all that is in it. Look-ups go on; changes wait.
     pub(in super::super) fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
         let _turn = self.turn();
-        let words = words_to_bytes(&self.plan(), &self.read().words);
+        let words = words_to_bytes(&name(&self.0.plan), &self.read().words);
         put_block(out, &words)?;
         let chunks = self.read().shelf.chunks();
         for chunk in 0..chunks {
@@ -48,37 +52,46 @@ impl Index {
         }
         put_block(out, &[])
     }
+}
 
-    /// What was written, to be adopted when it has proved whole.
-    pub(in super::super) fn read_from(&self, from: &mut impl Read) -> Result<Content, Unreadable> {
+impl Content {
+    pub(in super::super) fn read(plan: &NumberPlan, from: &mut impl Read) -> Result<Self, Unreadable> {
         let words = block(from, MAX_WORDS)?;
         let mut rest = Rest(&words);
-        if rest.string().ok_or(Unreadable::Torn)? != self.plan() {
+        if rest.string().ok_or(Unreadable::Torn)? != name(plan) {
             return Err(Unreadable::OtherPlan);
         }
-        let words = words_from_bytes(&mut rest).ok_or(Unreadable::Torn)?;
-        let mut shelf = Shelf::default();
+        let mut content = Self::of_words(&mut rest).ok_or(Unreadable::Torn)?;
         loop {
             let chunk = block(from, u32::MAX)?;
             if chunk.is_empty() {
-                break;
+                return Ok(content);
             }
-            if !shelf.restore(chunk) {
+            if !content.shelf.restore(chunk) {
                 return Err(Unreadable::Torn);
             }
         }
-        Ok(Content { shelf, words })
     }
 
-    /// Becomes what was written.
-    pub(in super::super) fn adopt(&self, content: Content) {
-        self.become_store(Store::new(content.shelf, content.words));
+    fn of_words(rest: &mut Rest<'_>) -> Option<Self> {
+        let content = Self {
+            shelf: Shelf::default(),
+            objects: many(rest, |rest| Some(Object { name: rest.string()?, fields: many(rest, Rest::string)? }))?,
+            kins: many(rest, |rest| Some(Kin { object: rest.byte()?, head: rest.array()? }))?,
+            owners: many(rest, |rest| rest.array().map(Id))?,
+            accounts: many(rest, |rest| Some(Account { id: Id(rest.array()?), name: rest.string()?.into() }))?,
+        };
+        rest.0.is_empty().then_some(content)
     }
 
-    /// What the reading of a phone field depends on.
-    fn plan(&self) -> String {
-        format!("{:?}", self.0.plan)
+    pub(super) fn store(self) -> Store {
+        Store::new(self.shelf, Words::new(self.objects, self.kins, self.owners, self.accounts))
     }
+}
+
+/// What the reading of a phone field depends on.
+fn name(plan: &NumberPlan) -> String {
+    format!("{plan:?}")
 }
 
 fn put_block(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
@@ -122,14 +135,6 @@ fn words_to_bytes(plan: &str, words: &Words) -> Vec<u8> {
         put_text(&mut out, account.name.as_bytes());
     }
     out
-}
-
-fn words_from_bytes(rest: &mut Rest<'_>) -> Option<Words> {
-    let objects = many(rest, |rest| Some(Object { name: rest.string()?, fields: many(rest, Rest::string)? }))?;
-    let kins = many(rest, |rest| Some(Kin { object: rest.byte()?, head: rest.array()? }))?;
-    let owners = many(rest, |rest| rest.array().map(Id))?;
-    let accounts = many(rest, |rest| Some(Account { id: Id(rest.array()?), name: rest.string()?.into() }))?;
-    rest.0.is_empty().then(|| Words::new(objects, kins, owners, accounts))
 }
 
 fn many<'a, T>(rest: &mut Rest<'a>, one: impl Fn(&mut Rest<'a>) -> Option<T>) -> Option<Vec<T>> {
