@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -56,6 +58,9 @@ pub struct Metrics {
     tasks_waiting: Gauge,
     api_used: Gauge,
     api_allowed: Gauge,
+    directory_age: Gauge,
+    directory_polls: Counter,
+    directory_changes: Counter,
     directory: Family<KindLabel, Gauge>,
     directory_bytes: Gauge,
     allowance: Gauge,
@@ -126,6 +131,15 @@ impl Metrics {
         self.api_allowed.set(count(allowed));
     }
 
+    /// When the local copy last was as the org, the times since the start that changes were asked for, and the changes that came.
+    pub fn directory_sync(&self, synced_at: Option<Timestamp>, polls: u64, changes: u64) {
+        if let Some(at) = synced_at {
+            self.directory_age.set(Timestamp::now().duration_since(at).as_secs().max(0));
+        }
+        self.directory_polls.inner().store(polls, Ordering::Relaxed);
+        self.directory_changes.inner().store(changes, Ordering::Relaxed);
+    }
+
     /// What the local copy of the org's phone numbers holds: phone fields by what they are read as, and records; and its memory.
     pub fn directory(&self, held: [(&'static str, u64); 4], bytes: u64) {
         for (kind, number) in held {
@@ -173,6 +187,9 @@ impl Default for Metrics {
             tasks_waiting: Gauge::default(),
             api_used: Gauge::default(),
             api_allowed: Gauge::default(),
+            directory_age: Gauge::default(),
+            directory_polls: Counter::default(),
+            directory_changes: Counter::default(),
             directory: Family::default(),
             directory_bytes: Gauge::default(),
             allowance: Gauge::default(),
@@ -213,6 +230,10 @@ impl Metrics {
     }
 
     fn register_salesforce(&self, registry: &mut Registry) {
+        let age = self.directory_age.clone();
+        registry.register_with_unit("directory_age", "Since the local copy last was as the org", Unit::Seconds, age);
+        registry.register("directory_polls", "Times that changes were asked for", self.directory_polls.clone());
+        registry.register("directory_changes", "Changes taken into the local copy", self.directory_changes.clone());
         for (name, help, gauge) in [
             ("tasks_done", "Calls written to Salesforce that the journal still remembers", &self.tasks_done),
             ("tasks_parked", "Calls that Salesforce refused for good", &self.tasks_parked),
@@ -284,6 +305,7 @@ mod tests {
         metrics.lookup("live", Duration::from_millis(120));
         metrics.journal(2, 1, 5);
         metrics.api_used(250, 1000);
+        metrics.directory_sync(Some(Timestamp::now()), 7, 9);
         metrics.directory([("numbers", 9), ("records", 7), ("possible", 2), ("junk", 1)], 4096);
         metrics.allowance(2);
         metrics.salesforce_calls("search", 12);
@@ -302,6 +324,9 @@ mod tests {
             "ctibridge_tasks_parked 1",
             "ctibridge_salesforce_api_used 250",
             "ctibridge_salesforce_api_allowed 1000",
+            "ctibridge_directory_polls_total 7",
+            "ctibridge_directory_changes_total 9",
+            "ctibridge_directory_age_seconds 0",
             "ctibridge_directory{kind=\"numbers\"} 9",
             "ctibridge_directory_memory_bytes 4096",
             "ctibridge_salesforce_allowance 2",

@@ -86,6 +86,7 @@ impl World {
             calls: ask(|()| async { vec![CallView::Live(Box::new(call("1", KNOWN)))] }),
             journal: journal(&notes),
             grant: ask(|_| async { Err(GrantTrouble::OtherFlow("Another flow.".into())) }),
+            sync: Some(ask(|_| async {})),
             readiness: ask(move |()| {
                 let ready = *ready_now.borrow();
                 async move { readiness(ready) }
@@ -324,7 +325,15 @@ fn readiness(ready: bool) -> Readiness {
             own_calls_over: 0,
         },
         journal: JournalState { writable: true, waiting: 0, parked: 0 },
-        directory: DirectoryState { numbers: 2, synced_at: None },
+        directory: DirectoryState {
+            numbers: 2,
+            synced_at: None,
+            phase: "live",
+            loaded: 0,
+            of: 0,
+            unreadable: Vec::new(),
+            reason: None,
+        },
     }
 }
 

@@ -10,6 +10,7 @@ use super::{Config, explain, grant, ledger, readiness, spoken};
 use crate::calls::record::CallKey;
 use crate::directory::Directory;
 use crate::directory::answer::Answer;
+use crate::directory::sync::{SyncHandle, Wish};
 use crate::feeds::StatusHandle;
 use crate::http::{self, Handles, JournalHandles, JournalQuery, ask};
 use crate::journal::Journal;
@@ -23,6 +24,8 @@ use crate::secret::Secret;
 pub struct Parts {
     pub client: Client,
     pub directory: Directory,
+    /// None: the settings want no local copy.
+    pub sync: Option<SyncHandle>,
     pub journal: Journal,
     pub hub: Hub,
     pub agents: AgentStore,
@@ -97,6 +100,12 @@ pub fn handles(
             let client = granted.clone();
             async move { grant::take(&client, &refresh_token).await }
         }),
+        sync: parts.sync.clone().map(|sync| {
+            ask(move |wish: http::SyncWish| {
+                sync.wish(if wish.compare { Wish::Comparison } else { Wish::Changes });
+                std::future::ready(())
+            })
+        }),
         readiness: ask(move |()| std::future::ready(readiness::readiness(&for_readiness))),
         metrics: ask(move |()| std::future::ready(metrics(&for_metrics))),
     }
@@ -125,6 +134,10 @@ fn metrics(parts: &Parts) -> String {
     ];
     parts.metrics.directory(held, index.bytes);
     parts.metrics.journal(counts.waiting, counts.parked, counts.done);
+    if let Some(sync) = &parts.sync {
+        let status = sync.status();
+        parts.metrics.directory_sync(status.synced_at, status.polls, status.changes);
+    }
     if let Some((used, allowed)) = parts.client.health().api_used {
         parts.metrics.api_used(used, allowed);
     }

@@ -11,6 +11,7 @@ mod pump;
 mod readiness;
 mod screens;
 mod spoken;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -30,6 +31,7 @@ use crate::calls::Site;
 use crate::calls::record::Extension;
 use crate::calls::tracker::Tracker;
 use crate::directory::Directory;
+use crate::directory::sync::Sync;
 use crate::feeds::{self, Phones, StatusHandle};
 use crate::http::{self, NotAnAddress};
 use crate::journal::{AgentUser, Journal, JournalError, TemplateError, sender};
@@ -41,6 +43,7 @@ use crate::salesforce::{self, Client};
 use crate::secret::Secret;
 pub use explain::explain;
 pub use handles::linker;
+pub use upkeep::LocalCopy;
 
 use board::Board;
 use handles::Parts;
@@ -112,6 +115,7 @@ pub struct Bridge {
     /// Stopped in this order.
     feeds: Tasks,
     pump: Tasks,
+    sync: Tasks,
     sender: Tasks,
     http: Tasks,
     disk: Tasks,
@@ -134,11 +138,15 @@ impl Bridge {
         let agents = AgentStore::open(&config.state_dir, &config.agents)?;
         let client = Client::with_state(&config.salesforce, &config.consent_dir)?;
         let (all, deaths) = Tasks::new();
-        let (feeds, pump, sender, http, disk) = (all.group(), all.group(), all.group(), all.group(), all.group());
+        let (feeds, pump, sync, sender) = (all.group(), all.group(), all.group(), all.group());
+        let (http, disk) = (all.group(), all.group());
         let journal = Journal::open(&config.state_dir, &disk).await?;
+        let directory = Directory::new(client.clone(), config.site.plan.clone(), config.directory.clone());
+        let keeper = upkeep::keeper(&config, &client, &directory).await;
         let parts = Parts {
-            client: client.clone(),
-            directory: Directory::new(client, config.site.plan.clone(), config.directory.clone()),
+            client,
+            directory,
+            sync: keeper.as_ref().map(Sync::handle),
             journal,
             hub: Hub::new(Timestamp::now()),
             agents,
@@ -150,13 +158,17 @@ impl Bridge {
         };
         let (policy, policy_now) = watch::channel(Arc::new(policy_of(&config)));
         let (unknown, unknown_now) = watch::channel(config.pops.unknown);
-        let bridge = Self { address, admin_token, parts, policy, unknown, feeds, pump, sender, http, disk, deaths };
+        let bridge =
+            Self { address, admin_token, parts, policy, unknown, feeds, pump, sync, sender, http, disk, deaths };
         bridge.start_sender(&config)?;
         bridge.recall_whom_callers_spoke_with();
         let messages = bridge.start_pump(&config, policy_now.clone()).await?;
         bridge.start_http(&config, listener, proxies, unknown_now, policy_now);
         bridge.greet_salesforce();
         bridge.look_after_salesforce();
+        if let Some(keeper) = keeper {
+            bridge.sync.spawn("sync", keeper.run(bridge.sync.stopping()));
+        }
         bridge.start_feeds(config, &messages);
         Ok(bridge)
     }
@@ -215,6 +227,7 @@ impl Bridge {
     pub async fn stop(self) {
         self.feeds.stop().await;
         self.pump.stop().await;
+        self.sync.stop().await;
         self.sender.stop().await;
         self.http.stop().await;
         self.disk.stop().await;

@@ -1,6 +1,7 @@
 //! How the parts are, in one look: for `/readyz` and the metrics.
 
 use super::handles::Parts;
+use crate::directory::sync::SyncHandle;
 use crate::feeds::{FeedStatus, State, StatusHandle};
 use crate::http::{DirectoryState, FeedPhase, FeedState, JournalState, Readiness, SalesforceState};
 use crate::journal::SenderState;
@@ -9,7 +10,6 @@ use crate::salesforce;
 pub fn readiness(parts: &Parts) -> Readiness {
     let feeds: Vec<FeedStatus> = parts.statuses.iter().map(StatusHandle::get).collect();
     let (health, sender) = (parts.client.health(), parts.journal.sender_health());
-    let index = parts.directory.index();
     let spent = parts.client.spent();
     let (counts, writable) = (parts.journal.counts(), parts.journal.writable());
     let salesforce_is_down = health.state == salesforce::State::Down || sender.state == SenderState::Down;
@@ -17,6 +17,10 @@ pub fn readiness(parts: &Parts) -> Readiness {
         feeds.iter().filter(|feed| feed.state != State::Up).map(|feed| feed.name.to_string()).collect();
     if salesforce_is_down {
         degraded.insert(0, "salesforce".to_owned());
+    }
+    let directory = directory_state(parts);
+    if !directory.unreadable.is_empty() || (directory.reason.is_some() && !salesforce_is_down) {
+        degraded.push("directory".to_owned());
     }
     if !writable {
         degraded.insert(0, "journal".to_owned());
@@ -40,7 +44,23 @@ pub fn readiness(parts: &Parts) -> Readiness {
             reason: health.last_error.or(sender.last_error).filter(|_| salesforce_is_down),
         },
         journal: JournalState { writable, waiting: counts.waiting, parked: counts.parked },
-        directory: DirectoryState { numbers: index.stats().numbers, synced_at: index.synced_at() },
+        directory,
+    }
+}
+
+fn directory_state(parts: &Parts) -> DirectoryState {
+    let index = parts.directory.index();
+    let (numbers, status) = (index.stats().numbers, parts.sync.as_ref().map(SyncHandle::status));
+    let phase = status.as_ref().map_or("live", |status| status.phase.as_str());
+    let status = status.unwrap_or_default();
+    DirectoryState {
+        numbers,
+        synced_at: index.synced_at(),
+        phase,
+        loaded: status.loaded,
+        of: status.of,
+        unreadable: status.unreadable.into_iter().map(|(object, _)| object).collect(),
+        reason: status.trouble,
     }
 }
 

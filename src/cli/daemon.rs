@@ -63,6 +63,10 @@ impl Daemon {
         self.send(Method::POST, path, &[], Some(&body)).await
     }
 
+    pub(super) async fn post_with(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Json, DaemonError> {
+        self.send(Method::POST, path, query, None).await
+    }
+
     pub(super) async fn delete(&self, path: &[&str]) -> Result<Json, DaemonError> {
         self.send(Method::DELETE, path, &[], None).await
     }

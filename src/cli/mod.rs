@@ -3,6 +3,7 @@
 mod active;
 mod agent_token;
 mod assemble;
+mod bar;
 mod check;
 mod completions;
 mod config;
@@ -19,6 +20,7 @@ mod replay;
 mod run;
 mod sandbox;
 mod stage;
+mod sync;
 mod table;
 
 pub use assemble::bridge_config;
@@ -69,6 +71,8 @@ enum Command {
     Login(login::Args),
     /// Says who a number is, as the daemon would answer
     Lookup(lookup::Args),
+    /// Brings the local copy of the org's phone numbers up to date now
+    Sync(sync::Args),
     /// Shows and settles the calls that are not yet, or could not be, logged
     Journal(journal::Args),
     /// Plays a captured feed through the bridge and prints pops and Tasks
@@ -146,6 +150,7 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
         Command::Check(args) => check::run(&args, &context).await,
         Command::Login(args) => login::run(&args, &context).await,
         Command::Lookup(args) => lookup::run(&args, &context).await,
+        Command::Sync(args) => sync::run(&args, &context).await,
         Command::Journal(args) => journal::run(&args, &context).await,
         Command::Replay(args) => replay::run(args, context).await,
         Command::Sandbox(args) => sandbox::run(args, context).await,

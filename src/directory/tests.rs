@@ -25,7 +25,6 @@ fn config(deadline: Duration) -> Config {
         custom_objects: Vec::new(),
         refresh: Duration::from_mins(1),
         bulk_above: 50_000,
-        persist: true,
         live_search: LiveSearch::UntilSynced,
         persist: false,
         deadline,

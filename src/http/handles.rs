@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::calls::CallView;
+use super::directory::SyncWish;
 use super::grant::{GrantTrouble, Granted};
 use super::health::Readiness;
 use super::journal::{Comparison, ComparisonResult, JournalEntry, JournalQuery, JournalTrouble};
@@ -59,6 +60,8 @@ pub struct Handles {
     pub journal: JournalHandles,
     /// Takes a refresh token.
     pub grant: Ask<Secret, Result<Granted, GrantTrouble>>,
+    /// Brings the local copy up to date soon. None: there is none.
+    pub sync: Option<Ask<SyncWish, ()>>,
     pub readiness: Ask<(), Readiness>,
     /// In the text format of Prometheus.
     pub metrics: Ask<(), String>,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::app::Shared;
+use super::directory::DirectoryState;
 
 /// How the parts of the bridge are. Holds no secrets and no caller data: anyone may read it.
 #[derive(Debug, Clone, Serialize)]
@@ -60,13 +61,6 @@ pub struct JournalState {
     pub writable: bool,
     pub waiting: u64,
     pub parked: u64,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct DirectoryState {
-    /// Phone numbers in the local copy.
-    pub numbers: u64,
-    pub synced_at: Option<Timestamp>,
 }
 
 pub(super) async fn healthz() -> &'static str {

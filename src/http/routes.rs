@@ -8,8 +8,8 @@ use axum::routing::{get, post, put};
 use super::app::Shared;
 use super::problem::Problem;
 use super::{
-    calls, details, feeds, grant, guard, health, journal, lookup, metrics, notes, openapi, page, route as way, session,
-    stream, tokens,
+    calls, details, directory, feeds, grant, guard, health, journal, lookup, metrics, notes, openapi, page,
+    route as way, session, stream, tokens,
 };
 
 /// Who may reach a route.
@@ -61,6 +61,8 @@ pub const ROUTES: &[Route] = &[
     route("DELETE", "/api/v1/journal/{id}", Access::Admin),
     route("POST", "/api/v1/journal/{id}/retry", Access::Admin),
     route("POST", "/api/v1/journal/reconcile", Access::Admin),
+    route("GET", "/api/v1/directory", Access::Admin),
+    route("POST", "/api/v1/directory/sync", Access::Admin),
     route("PUT", "/api/v1/salesforce/grant", Access::Admin),
     route("POST", "/api/v1/feeds/{name}/events", Access::Admin),
 ];
@@ -105,6 +107,8 @@ fn api() -> Router<Shared> {
         .route("/api/v1/journal/reconcile", post(journal::reconcile))
         .route("/api/v1/journal/{id}", get(journal::get).delete(journal::delete))
         .route("/api/v1/journal/{id}/retry", post(journal::retry))
+        .route("/api/v1/directory", get(directory::get))
+        .route("/api/v1/directory/sync", post(directory::post))
         .route("/api/v1/salesforce/grant", put(grant::put))
         .route("/api/v1/feeds/{name}/events", post(feeds::post))
 }

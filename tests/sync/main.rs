@@ -3,6 +3,7 @@
 mod changes;
 mod desk;
 mod load;
+mod million;
 mod people;
 mod right;
 mod storm;

@@ -1,6 +1,7 @@
 //! `ctibridge check`: what is wrong with the settings.
 
 mod agents;
+mod copy;
 mod fields;
 mod online;
 mod report;

@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::report::{Finding, Report};
-use super::{agents, fields};
+use super::{agents, copy, fields};
 use crate::calls::record::Extension;
 use crate::cli::active::until_known;
 use crate::cli::daemon::Daemon;
+use crate::directory::Mode;
 use crate::feeds;
 use crate::salesforce::{Allowance, Client, Error};
 use crate::settings::Settings;
@@ -59,6 +60,9 @@ async fn salesforce(client: &Client, settings: &Settings, report: &mut Report) -
     }
     for object in &settings.directory.custom_objects {
         report.tell(&format!("{} fields", object.name), fields::custom(client, object).await.into())?;
+    }
+    if settings.directory.mode == Mode::Index {
+        report.tell("local copy", copy::state(settings).await.into())?;
     }
     report.tell("agents", agents::mapped(client, settings).await)?;
     report.tell("API calls", budget(limits, settings).await)
