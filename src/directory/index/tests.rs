@@ -64,13 +64,7 @@ const NUMBERS: [(&str, &str, &str); 5] =
 
 fn digits(random: &mut Rng) -> (&'static str, &'static str, String) {
     let (country, trunk, start) = NUMBERS[random.usize(0..NUMBERS.len())];
-    let length = if country == "49" {
-        10
-    } else if country == "1" {
-        10
-    } else {
-        9
-    };
+    let length = if country == "33" { 9 } else { 10 };
     let rest = length - start.len();
     (country, trunk, format!("{start}{:0rest$}", random.u32(0..12)))
 }
