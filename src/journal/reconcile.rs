@@ -10,7 +10,7 @@ use super::op::Op;
 use super::{EntryState, Journal};
 use crate::salesforce::{Allowance, Client, Error, FoundTask, MAX_ROWS, RecordId};
 
-/// Entries that one call compares, so that it ends in seconds.
+/// Entries that one call looks at, so that it ends in seconds.
 const PAGE: usize = 1_000;
 
 /// Which entries are compared.
@@ -74,10 +74,11 @@ pub async fn reconcile(journal: &Journal, client: &Client, scope: Scope) -> Resu
         return Err(CompareError::NoCallsLeft);
     }
     let after = scope.after.unwrap_or(EntryId(0));
-    let read = journal.reader.ended_since(scope.since, after, PAGE).await?;
+    let read = journal.reader.after(after, PAGE).await?;
     let last = read.last().map(|one| one.as_ref().map_or_else(|id| *id, |entry| entry.id));
     let next = last.filter(|_| read.len() == PAGE);
-    let entries: Vec<Entry> = read.into_iter().flatten().map(|entry| *entry).filter(is_comparable).collect();
+    let wanted = |entry: &Entry| entry.record.ended >= scope.since && is_comparable(entry);
+    let entries: Vec<Entry> = read.into_iter().flatten().map(|entry| *entry).filter(wanted).collect();
     let mut compared = Compared { entries: entries.len(), differing: Vec::new(), next };
     for batch in entries.chunks(MAX_ROWS) {
         let tasks = tasks_of(client, batch).await?;
