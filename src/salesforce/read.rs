@@ -37,7 +37,7 @@ pub struct FoundTask {
 }
 
 /// A field that the bridge's user can see.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Field {
     pub name: String,
     /// `phone`, `string`, `reference` and so on.
