@@ -690,7 +690,7 @@ async fn a_check_names_the_field_that_is_missing_and_the_agents_without_a_user()
         json!({ "LastName": "Anna", "Username": "anna@acme.example", "Email": "a@acme.example", "Extension": "101" });
     desk.salesforce.insert("User", &user).unwrap();
     let more = "[[directory.object]]\nname = 'Case'\nphone_fields = ['ContactPhone', 'Missing__c']\nname_field = 'Subject'\n\
-                [log]\nexternal_id_field = 'Nothing__c'\n[[agent]]\nextension = '101'\n[[agent]]\nextension = '102'";
+                [log]\nexternal_id_field = 'Nothing__c'\n[log.fields]\nNowhere__c = 'x'\n[[agent]]\nextension = '101'\n[[agent]]\nextension = '102'";
     let check = desk.run(&["check", "--online"], more).await;
     let told = out(&check);
     assert_eq!(code(&check), 1);
@@ -699,6 +699,7 @@ async fn a_check_names_the_field_that_is_missing_and_the_agents_without_a_user()
         "FAILED  agents: no active Salesforce user for 102; ",
         "; 101 is anna@acme.example",
         "ok      Task fields: all 12",
+        "FAILED  Task templates: log.fields.Nowhere__c: the Task has no such field",
         "FAILED  Case fields: the user of ctibridge cannot see Missing__c; correct the API name in [[directory.object]]",
     ] {
         assert!(told.contains(line), "{line} in\n{told}");
@@ -706,6 +707,7 @@ async fn a_check_names_the_field_that_is_missing_and_the_agents_without_a_user()
     let fits = more
         .replace("Nothing__c", "CTI_Call_Id__c")
         .replace(", 'Missing__c'", "")
+        .replace("Nowhere__c = 'x'", "Type = 'Call'")
         .replace("'102'", "'102'\nsalesforce_user = 'integration@pretend.example'");
     let check = desk.run(&["check", "--online"], &fits).await;
     assert_eq!(code(&check), 0, "{}", out(&check));

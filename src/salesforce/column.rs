@@ -8,6 +8,7 @@ use super::{query, refusal};
 
 /// A field as the org describes it to whoever wants to write it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own in Salesforce's description")]
 pub struct Column {
     pub name: String,
     /// `string`, `picklist`, `double` and so on.
@@ -18,6 +19,11 @@ pub struct Column {
     pub length: usize,
     /// The bridge's user may set it in a new record.
     pub createable: bool,
+    /// Rows can be upserted by it.
+    #[serde(rename = "externalId", default)]
+    pub is_external_id: bool,
+    #[serde(rename = "unique", default)]
+    pub is_unique: bool,
     /// Of a picklist: nothing but its values.
     #[serde(rename = "restrictedPicklist", default)]
     pub restricted: bool,

@@ -38,7 +38,6 @@ pub struct FoundTask {
 
 /// A field that the bridge's user can see.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own in Salesforce's description")]
 pub struct Field {
     pub name: String,
     /// `phone`, `string`, `reference` and so on.
@@ -47,13 +46,6 @@ pub struct Field {
     /// Whether records go by this field.
     #[serde(rename = "nameField", default)]
     pub is_name: bool,
-    #[serde(rename = "externalId", default)]
-    pub is_external_id: bool,
-    #[serde(rename = "unique", default)]
-    pub is_unique: bool,
-    /// Whether the bridge's user may fill it in a new record.
-    #[serde(rename = "createable", default)]
-    pub may_create: bool,
 }
 
 #[derive(Deserialize)]

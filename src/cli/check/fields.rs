@@ -3,7 +3,7 @@
 use super::report::Finding;
 use crate::directory::CustomObject;
 use crate::journal::{self, TaskFields, Templates};
-use crate::salesforce::{Client, Error, Field};
+use crate::salesforce::{Client, Column, Error, Field};
 
 /// Fields of the Task that ctibridge fills.
 const TASK_FIELDS: [&str; 12] = [
@@ -24,13 +24,13 @@ const TASK_FIELDS: [&str; 12] = [
 const ACCESS: &str = "give it Edit in Setup: Permission Sets, the permission set of ctibridge, Object Settings, Tasks";
 
 /// Whether a Task can be written as it should be.
-pub(super) fn written(task: &Result<Vec<Field>, Error>) -> Finding {
+pub(super) fn written(task: &Result<Vec<Column>, Error>) -> Finding {
     let fields = match task {
         Ok(fields) => fields,
         Err(error) => return Finding::Failed(format!("{error}; {ACCESS}")),
     };
     let missing: Vec<&str> =
-        TASK_FIELDS.into_iter().filter(|name| !find(fields, name).is_some_and(|field| field.may_create)).collect();
+        TASK_FIELDS.into_iter().filter(|name| !find(fields, name).is_some_and(|field| field.createable)).collect();
     if missing.is_empty() {
         return Finding::Ok(format!("all {} that are written can be written", TASK_FIELDS.len()));
     }
@@ -38,7 +38,7 @@ pub(super) fn written(task: &Result<Vec<Field>, Error>) -> Finding {
 }
 
 /// Whether `log.external_id_field` makes each call land once.
-pub(super) fn key(task: &Result<Vec<Field>, Error>, name: &str) -> Finding {
+pub(super) fn key(task: &Result<Vec<Column>, Error>, name: &str) -> Finding {
     let place = "Setup: Object Manager, Activity, Fields & Relationships";
     let Ok(fields) = task else {
         return Finding::Failed("Task cannot be described, so that the field of the call key is not known".to_owned());
@@ -62,34 +62,13 @@ pub(super) fn key(task: &Result<Vec<Field>, Error>, name: &str) -> Finding {
     if !field.is_unique {
         wrong.push("is not unique, so that a call could land twice: tick Unique (case sensitive)");
     }
-    if !field.may_create {
+    if !field.createable {
         wrong.push("cannot be written by the user of ctibridge: give its permission set Edit");
     }
     if wrong.is_empty() {
         return Finding::Ok(format!("{name} is a unique external id that can be written"));
     }
     Finding::Failed(format!("{name} {} ({place})", wrong.join("; it ")))
-}
-
-/// Whether the templates of `[log]` fit the fields that they fill.
-pub(super) async fn templates(client: &Client, log: &journal::Config) -> Finding {
-    let columns = match client.columns("Task").await {
-        Ok(columns) => columns,
-        Err(error) => return Finding::Failed(format!("{error}; {ACCESS}")),
-    };
-    let templates = match Templates::new(log) {
-        Ok(templates) => templates,
-        Err(error) => return Finding::Failed(error.to_string()),
-    };
-    let (_, problems) = TaskFields::new(columns, log, &templates);
-    if problems.is_empty() {
-        return Finding::Ok(match log.fields.len() {
-            0 => "the subject fits".to_owned(),
-            count => format!("the subject and {count} more fit their fields"),
-        });
-    }
-    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    Finding::Failed(told.join("; "))
 }
 
 /// The phone fields of an object.
@@ -118,7 +97,7 @@ pub(super) async fn custom(client: &Client, object: &CustomObject) -> Result<Str
         format!("{error}; is it the API name, and has the user of ctibridge Read and View All on it (Setup: Object Manager)?")
     })?;
     let named = || object.phone_fields.iter().chain([&object.name_field]).map(String::as_str);
-    let missing: Vec<&str> = named().filter(|name| find(&fields, name).is_none()).collect();
+    let missing: Vec<&str> = named().filter(|name| !sees(&fields, name)).collect();
     if missing.is_empty() {
         return Ok(named().collect::<Vec<_>>().join(", "));
     }
@@ -130,13 +109,32 @@ pub(super) async fn custom(client: &Client, object: &CustomObject) -> Result<Str
     ))
 }
 
+/// What `[log]` writes into the Task besides.
+pub(super) fn templates(task: &Result<Vec<Column>, Error>, log: &journal::Config) -> Finding {
+    let (Ok(columns), Ok(templates)) = (task, Templates::new(log)) else {
+        return Finding::Failed("Task cannot be described, so that [log] cannot be held against it".to_owned());
+    };
+    let (_, problems) = TaskFields::new(columns.clone(), log, &templates);
+    if problems.is_empty() {
+        return Finding::Ok(format!("log.subject and {} of log.fields fit", log.fields.len()));
+    }
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Finding::Failed(problems.join(" | "))
+}
+
 /// API names differ by case in nobody's org.
-fn find<'a>(fields: &'a [Field], name: &str) -> Option<&'a Field> {
+fn find<'a>(fields: &'a [Column], name: &str) -> Option<&'a Column> {
     fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))
+}
+
+fn sees(fields: &[Field], name: &str) -> bool {
+    fields.iter().any(|field| field.name.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn told(finding: Finding) -> (&'static str, String) {
@@ -147,28 +145,28 @@ mod tests {
         }
     }
 
-    fn field(name: &str) -> Field {
-        Field { name: name.to_owned(), may_create: true, ..Field::default() }
+    fn field(name: &str) -> Column {
+        serde_json::from_value(json!({ "name": name, "type": "string", "createable": true })).unwrap()
     }
 
     #[test]
     fn a_key_must_be_there_unique_an_external_id_and_writable() {
-        let good = Field { is_external_id: true, is_unique: true, ..field("Key__c") };
-        let of = |field: Field| told(key(&Ok(vec![field]), "key__C"));
+        let good = Column { is_external_id: true, is_unique: true, ..field("Key__c") };
+        let of = |field: Column| told(key(&Ok(vec![field]), "key__C"));
         assert_eq!(of(good.clone()).0, "ok");
-        assert!(of(Field { is_unique: false, ..good.clone() }).1.contains("tick Unique"));
-        assert!(of(Field { is_external_id: false, ..good.clone() }).1.contains("tick External ID"));
-        assert!(of(Field { may_create: false, ..good }).1.contains("Edit"));
+        assert!(of(Column { is_unique: false, ..good.clone() }).1.contains("tick Unique"));
+        assert!(of(Column { is_external_id: false, ..good.clone() }).1.contains("tick External ID"));
+        assert!(of(Column { createable: false, ..good }).1.contains("Edit"));
         assert!(of(field("Other__c")).1.contains("there is no field key__C"));
         assert_eq!(told(key(&Ok(Vec::new()), "")).0, "note");
     }
 
     #[test]
     fn each_field_that_cannot_be_written_is_named() {
-        let all: Vec<Field> = TASK_FIELDS.into_iter().map(field).collect();
+        let all: Vec<Column> = TASK_FIELDS.into_iter().map(field).collect();
         assert_eq!(told(written(&Ok(all.clone()))).0, "ok");
         let mut some = all;
-        some[7].may_create = false;
+        some[7].createable = false;
         some.remove(10);
         let (result, text) = told(written(&Ok(some)));
         assert!(result == "failed" && text.contains("cannot write CallType, CallObject;"), "{text}");

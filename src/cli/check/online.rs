@@ -51,10 +51,10 @@ async fn salesforce(client: &Client, settings: &Settings, report: &mut Report) -
     }
     let status = client.closed_task_status().await.map(|status| format!("finished calls are {status}"));
     report.tell("Task status", status.into())?;
-    let task = client.describe("Task").await;
+    let task = client.columns("Task").await;
     report.tell("Task fields", fields::written(&task))?;
     report.tell("Task key", fields::key(&task, &settings.log.external_id_field))?;
-    report.tell("Task templates", fields::templates(client, &settings.log).await)?;
+    report.tell("Task templates", fields::templates(&task, &settings.log))?;
     for object in &settings.directory.objects {
         report.tell(&format!("{object} phone fields"), fields::phones(client, object).await.into())?;
     }
