@@ -16,6 +16,8 @@ use agent::Agent;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use ctibridge::bridge::Bridge;
 use ctibridge::calls::record::{CallKey, Extension};
+use ctibridge::directory::row::{Change, Row};
+use ctibridge::salesforce::RecordId;
 use ctibridge::sim::Salesforce;
 use ctibridge::sim::pbx::script::Ids;
 use ctibridge::sim::pbx::{Caller, Script};
@@ -36,7 +38,11 @@ const WARM_UP: usize = 50;
 const PACE: Duration = Duration::from_millis(10);
 /// Between a call's beginning and its ring, where they are not written at once: the look-up has answered by then.
 const RING_AFTER: Duration = Duration::from_millis(5);
+/// As [`RING_AFTER`], where the index answers at once and calls come twice as fast.
+const RING_SOON: Duration = Duration::from_millis(2);
 const LIMIT: Duration = Duration::from_secs(5);
+/// Contacts in the index.
+const CONTACTS: u32 = 1_000_000;
 
 /// What is measured.
 #[derive(Clone, Copy)]
@@ -48,15 +54,44 @@ struct Case {
     channelvars: bool,
     /// Every caller is a new one; else it is always the same, whose look-up is remembered.
     new_callers: bool,
+    pace: Duration,
 }
 
 const CASES: [Case; 5] = [
-    Case { name: "ring, caller looked up before", ring_alone: true, channelvars: true, new_callers: false },
-    Case { name: "whole beginning, caller remembered", ring_alone: false, channelvars: true, new_callers: false },
-    Case { name: "  and presentation by REST", ring_alone: false, channelvars: false, new_callers: false },
-    Case { name: "whole beginning, live look-up", ring_alone: false, channelvars: true, new_callers: true },
-    Case { name: "  and presentation by REST", ring_alone: false, channelvars: false, new_callers: true },
+    Case { name: "ring, caller looked up before", ring_alone: true, channelvars: true, new_callers: false, pace: PACE },
+    Case {
+        name: "whole beginning, caller remembered",
+        ring_alone: false,
+        channelvars: true,
+        new_callers: false,
+        pace: PACE,
+    },
+    Case { name: "  and presentation by REST", ring_alone: false, channelvars: false, new_callers: false, pace: PACE },
+    Case { name: "whole beginning, live look-up", ring_alone: false, channelvars: true, new_callers: true, pace: PACE },
+    Case { name: "  and presentation by REST", ring_alone: false, channelvars: false, new_callers: true, pace: PACE },
 ];
+
+/// With an index of a million contacts: 200 rings a second, and some 5,000 frames.
+const INDEXED: [Case; 3] = [
+    Case { name: "ring, known by the index", ring_alone: true, channelvars: true, new_callers: true, pace: SOON },
+    Case {
+        name: "whole beginning, known by the index",
+        ring_alone: false,
+        channelvars: true,
+        new_callers: true,
+        pace: SOON,
+    },
+    Case {
+        name: "whole beginning, 10 a second",
+        ring_alone: false,
+        channelvars: true,
+        new_callers: true,
+        pace: SELDOM,
+    },
+];
+/// Between two calls, where the index answers.
+const SOON: Duration = Duration::from_millis(5);
+const SELDOM: Duration = Duration::from_millis(100);
 
 fn main() {
     let (far, near) = (Runtime::new().unwrap(), Runtime::new().unwrap());
@@ -72,18 +107,33 @@ async fn measure(near: &Handle) {
     );
     println!("times in µs");
     println!("{:<40}{:>8}{:>8}{:>16}", "", "p50", "p99", "p50 / echo p50");
-    let echo = Times::of(echo(near).await);
-    echo.print("websocket echo of one frame", &echo);
-    let mut world = World::start(near).await;
+    let slow = Times::of(echo(near, PACE).await);
+    slow.print("websocket echo of one frame", &slow);
+    let mut world = World::start(near, Beside::Salesforce).await;
     for (nth, case) in CASES.into_iter().enumerate() {
         world.run(case, nth, WARM_UP).await;
-        Times::of(world.run(case, nth, CALLS).await).print(case.name, &echo);
+        Times::of(world.run(case, nth, CALLS).await).print(case.name, &slow);
     }
     print_look_up(&world).await;
+    drop(world);
+    for (name, beside) in [("an index of a million", Beside::Salesforce), ("and Salesforce down", Beside::Nobody)] {
+        println!("{name}");
+        let mut world = World::start(near, beside).await;
+        world.index();
+        for (nth, case) in INDEXED.into_iter().enumerate() {
+            let echo = Times::of(echo(near, case.pace).await);
+            world.run(case, nth, WARM_UP).await;
+            let times = Times::of(world.run(case, nth, CALLS).await);
+            echo.print("  websocket echo of the same pace", &echo);
+            times.print(&format!("  {}", case.name), &echo);
+            let (p50, p99) = (times.at(50) - echo.at(50), times.at(99) - echo.at(99));
+            println!("{:<40}{p50:>8.0}{p99:>8.0}", "  above the echo");
+        }
+    }
 }
 
 /// The round trip that is below all else: a frame to a server and back.
-async fn echo(near: &Handle) -> Vec<Duration> {
+async fn echo(near: &Handle, pace: Duration) -> Vec<Duration> {
     let (pbx, mut tasks) = (Pbx::start(), JoinSet::new());
     let mut pbx = near.spawn(pbx).await.unwrap();
     let url = format!("ws://{}/ari/events", pbx.address);
@@ -92,7 +142,7 @@ async fn echo(near: &Handle) -> Vec<Duration> {
     let socket = pbx.socket().await;
     tasks.spawn_on(send_back(socket), near);
     let frame = tungstenite::Utf8Bytes::from(call(&new_caller(0, 0), true).ring.as_str());
-    let mut pace = interval(PACE);
+    let mut pace = interval(pace);
     let mut times = Vec::new();
     for _ in 0..WARM_UP + CALLS {
         pace.tick().await;
@@ -112,6 +162,13 @@ async fn send_back(mut socket: WebSocket) {
     }
 }
 
+/// Whom the bridge finds where Salesforce should be.
+#[derive(Clone, Copy, PartialEq)]
+enum Beside {
+    Salesforce,
+    Nobody,
+}
+
 struct World {
     socket: WebSocket,
     agent: Agent,
@@ -123,11 +180,14 @@ struct World {
 }
 
 impl World {
-    async fn start(near: &Handle) -> Self {
+    async fn start(near: &Handle, beside: Beside) -> Self {
         let salesforce = site::salesforce(numbers()).await;
         let mut pbx = Pbx::start().await;
         let dir = TempDir::new().unwrap();
-        let config = site::config(pbx.address, &salesforce.url(), &salesforce.credentials(), dir.path());
+        let mut config = site::config(pbx.address, &salesforce.url(), &salesforce.credentials(), dir.path());
+        if beside == Beside::Nobody {
+            config.salesforce.endpoint = "http://127.0.0.1:9".to_owned();
+        }
         let bridge = near.spawn(Bridge::start(config)).await.unwrap().unwrap();
         let token = bridge.agents().make_token(&Extension("101".into())).unwrap();
         let agent = Agent::watch(bridge.address(), "101", token.expose()).await;
@@ -137,8 +197,20 @@ impl World {
         Self { socket, agent, bridge, ids: Ids::new(1), _pbx: pbx, _salesforce: salesforce, _dir: dir }
     }
 
+    /// Fills the index: with the callers, and with as many others as make a million.
+    fn index(&self) {
+        let index = self.bridge.directory().index();
+        let callers: Vec<String> =
+            (0..WARM_UP + CALLS).flat_map(|nth| (0..INDEXED.len()).map(move |case| number(case, nth))).collect();
+        let others = (0..CONTACTS).map(|nth| format!("+4989{:08}", 10_000_000 + nth)).skip(callers.len());
+        let rows = callers.into_iter().chain(others).zip(0..).map(|(number, nth)| Change::Put(contact(nth, number)));
+        index.apply(rows.collect());
+        index.synced(Timestamp::now());
+        assert_eq!(index.stats().numbers, u64::from(CONTACTS));
+    }
+
     async fn run(&mut self, case: Case, nth_case: usize, calls: usize) -> Vec<Duration> {
-        let mut pace = interval(PACE);
+        let mut pace = interval(case.pace);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut times = Vec::new();
         for nth in 0..calls {
@@ -155,7 +227,7 @@ impl World {
     async fn perform(&mut self, case: Case, call: Frames) -> Duration {
         let began = if case.ring_alone {
             pbx::write(&mut self.socket, call.beginning).await;
-            sleep(RING_AFTER).await;
+            sleep(if case.pace < PACE { RING_SOON } else { RING_AFTER }).await;
             let began = Instant::now();
             pbx::write(&mut self.socket, [call.ring]).await;
             began
@@ -211,6 +283,19 @@ fn with_presentation(mut frame: Value) -> Value {
         }
     }
     frame
+}
+
+fn contact(nth: u32, number: String) -> Row {
+    Row {
+        object: "Contact".to_owned(),
+        id: RecordId::parse(&format!("0035g0{nth:09}")).unwrap(),
+        name: format!("Party {number}"),
+        account: Some(format!("Account {}", nth / 5)),
+        account_id: Some(RecordId::parse(&format!("0015g0{:09}", nth / 5)).unwrap()),
+        owner_id: None,
+        person_contact_id: None,
+        phones: vec![("Phone".to_owned(), number)],
+    }
 }
 
 fn new_caller(case: usize, nth: usize) -> Caller {

@@ -14,7 +14,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 /// Seconds: from a look-up in memory to one that ran into its deadline.
-const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+const SECONDS: [f64; 14] = [0.00002, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 
 /// How a frame of a phone system was understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Frame {
     Unknown,
     /// Not well-formed.
     Bad,
+    /// Thrown away unread.
+    Dropped,
 }
 
 /// The state of a feed, as `/readyz` names it.
@@ -54,6 +56,10 @@ pub struct Metrics {
     tasks_waiting: Gauge,
     api_used: Gauge,
     api_allowed: Gauge,
+    directory: Family<KindLabel, Gauge>,
+    directory_bytes: Gauge,
+    allowance: Gauge,
+    salesforce_calls: Family<KindLabel, Counter>,
 }
 
 impl Metrics {
@@ -63,6 +69,7 @@ impl Metrics {
             Frame::Known => "known",
             Frame::Unknown => "unknown",
             Frame::Bad => "bad",
+            Frame::Dropped => "dropped",
         };
         let feed = feed.to_owned();
         self.frames.get_or_create(&FrameLabels { feed, kind }).inner().store(total, Ordering::Relaxed);
@@ -119,6 +126,24 @@ impl Metrics {
         self.api_allowed.set(count(allowed));
     }
 
+    /// What the local copy of the org's phone numbers holds: phone fields by what they are read as, and records; and its memory.
+    pub fn directory(&self, held: [(&'static str, u64); 4], bytes: u64) {
+        for (kind, number) in held {
+            self.directory.get_or_create(&KindLabel { kind }).set(count(number));
+        }
+        self.directory_bytes.set(count(bytes));
+    }
+
+    /// What the org's API calls still allow: 0 all, 1 fewer polls, 2 no polls, 3 Tasks only, 4 nothing.
+    pub fn allowance(&self, level: i64) {
+        self.allowance.set(level);
+    }
+
+    /// So many calls of this kind were made since the start.
+    pub fn salesforce_calls(&self, kind: &'static str, total: u64) {
+        self.salesforce_calls.get_or_create(&KindLabel { kind }).inner().store(total, Ordering::Relaxed);
+    }
+
     /// All of them in Prometheus' text format (`OpenMetrics`).
     pub fn render(&self) -> String {
         let mut text = String::new();
@@ -148,6 +173,10 @@ impl Default for Metrics {
             tasks_waiting: Gauge::default(),
             api_used: Gauge::default(),
             api_allowed: Gauge::default(),
+            directory: Family::default(),
+            directory_bytes: Gauge::default(),
+            allowance: Gauge::default(),
+            salesforce_calls: Family::default(),
         };
         metrics.registry = Arc::new(metrics.register());
         metrics
@@ -161,6 +190,9 @@ impl Metrics {
         registry.register("build", "This build", build);
         self.register_calls(&mut registry);
         self.register_salesforce(&mut registry);
+        registry.register("directory", "What the local copy of phone numbers holds", self.directory.clone());
+        let bytes = self.directory_bytes.clone();
+        registry.register_with_unit("directory_memory", "Memory of the local copy", Unit::Bytes, bytes);
         registry
     }
 
@@ -187,9 +219,15 @@ impl Metrics {
             ("tasks_waiting", "Calls that wait to be written", &self.tasks_waiting),
             ("salesforce_api_used", "The org's API requests of the last 24 hours", &self.api_used),
             ("salesforce_api_allowed", "The org's daily allowance of API requests", &self.api_allowed),
+            (
+                "salesforce_allowance",
+                "What the allowance permits: 0 all, 1 fewer polls, 2 no polls, 3 Tasks only, 4 nothing",
+                &self.allowance,
+            ),
         ] {
             registry.register(name, help, gauge.clone());
         }
+        registry.register("salesforce_calls", "Requests to Salesforce", self.salesforce_calls.clone());
     }
 }
 
@@ -222,6 +260,11 @@ struct SourceLabel {
     source: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,6 +284,9 @@ mod tests {
         metrics.lookup("live", Duration::from_millis(120));
         metrics.journal(2, 1, 5);
         metrics.api_used(250, 1000);
+        metrics.directory([("numbers", 9), ("records", 7), ("possible", 2), ("junk", 1)], 4096);
+        metrics.allowance(2);
+        metrics.salesforce_calls("search", 12);
         let text = metrics.render();
         for line in [
             "ctibridge_feed_frames_total{feed=\"pbx1\",kind=\"bad\"} 1",
@@ -256,6 +302,10 @@ mod tests {
             "ctibridge_tasks_parked 1",
             "ctibridge_salesforce_api_used 250",
             "ctibridge_salesforce_api_allowed 1000",
+            "ctibridge_directory{kind=\"numbers\"} 9",
+            "ctibridge_directory_memory_bytes 4096",
+            "ctibridge_salesforce_allowance 2",
+            "ctibridge_salesforce_calls_total{kind=\"search\"} 12",
             "# EOF",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

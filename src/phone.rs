@@ -33,6 +33,15 @@ impl PhoneNumber {
         }
     }
 
+    /// The extension behind the number, if one was given.
+    #[must_use]
+    pub fn extension(&self) -> Option<&str> {
+        match self {
+            Self::E164 { extension, .. } => extension.as_deref(),
+            Self::Internal { .. } | Self::Withheld | Self::Unreadable { .. } => None,
+        }
+    }
+
     /// What a person may be shown: E.164, the short number, or nothing.
     #[must_use]
     pub fn display(&self) -> Option<&str> {

@@ -9,8 +9,9 @@ use ctibridge::calls::record::{AgentPart, CallKey, Direction, Extension, OpenCal
 use ctibridge::calls::step::{PopState, WithdrawReason};
 use ctibridge::directory::answer::{Answer, Exactness, Match, Source};
 use ctibridge::http::{
-    Access, CallView, DirectoryState, Fate, FeedPhase, FeedState, Handles, JournalEntry, JournalHandles, JournalQuery,
-    JournalState, JournalTrouble, Note, Proxies, ROUTES, Readiness, SalesforceState, ask, serve,
+    Access, CallView, ComparisonResult, DirectoryState, Fate, FeedPhase, FeedState, GrantTrouble, Handles,
+    JournalEntry, JournalHandles, JournalQuery, JournalState, JournalTrouble, Note, Proxies, ROUTES, Readiness,
+    SalesforceState, ask, serve,
 };
 use ctibridge::phone::{NumberPlan, PhoneNumber};
 use ctibridge::pops::{AgentStore, Hub, Linker, Pop, Seen, UnknownCaller};
@@ -32,6 +33,8 @@ const TWICE: &str = "+4930231250555";
 const NOBODY: &str = "+4930231250666";
 const FIRST_ID: &str = "003xx000004TmiQAAS";
 const SECOND_ID: &str = "001D000000IqhSLIAZ";
+const OWNER: &str = "005xx000001SwiUAAS";
+const STRANGER: &str = "005xx000001SwiVAAS";
 const CEILING: Duration = Duration::from_secs(20);
 
 /// A served bridge with two agents and one call of the first of them.
@@ -78,9 +81,11 @@ impl World {
             linker: linker(),
             unknown: unknown_now,
             lookup: ask(|number| async move { directory(number) }),
+            extension: Arc::new(|user| (user.as_str() == OWNER).then(|| Extension("101".into()))),
             explain: None,
             calls: ask(|()| async { vec![CallView::Live(Box::new(call("1", KNOWN)))] }),
             journal: journal(&notes),
+            grant: ask(|_| async { Err(GrantTrouble::OtherFlow("Another flow.".into())) }),
             readiness: ask(move |()| {
                 let ready = *ready_now.borrow();
                 async move { readiness(ready) }
@@ -216,10 +221,11 @@ fn contact(id: &str, name: &str) -> Match {
         name: name.into(),
         account: Some("ACME & Sons".into()),
         account_id: None,
-        owner_id: None,
+        owner_id: Some(RecordId::parse(if id == FIRST_ID { OWNER } else { STRANGER }).unwrap()),
         person_contact_id: None,
         field: "Phone".into(),
         exactness: Exactness::Exact,
+        group: 0,
         reason: "same number".into(),
     }
 }
@@ -288,6 +294,7 @@ fn journal(notes: &Arc<Mutex<Vec<Note>>>) -> JournalHandles {
         }),
         show: ask(move |id| async move { known(id) }),
         retry: ask(move |id| async move { known(id) }),
+        reconcile: ask(move |_| async move { Ok(ComparisonResult { compared: 0, differing: Vec::new(), next: None }) }),
         drop: ask(move |id| async move { known(id).map(drop) }),
         note: ask(move |note| {
             notes.lock().unwrap().push(note);
@@ -306,7 +313,16 @@ fn readiness(ready: bool) -> Readiness {
         ready,
         degraded: vec!["salesforce".into()],
         feeds: vec![FeedState { name: "pbx1".into(), state: FeedPhase::Up, since, reason: None }],
-        salesforce: SalesforceState { state: FeedPhase::Lost, since, reason: None },
+        salesforce: SalesforceState {
+            state: FeedPhase::Lost,
+            since,
+            reason: None,
+            allowance: "all",
+            api_used: None,
+            api_allowed: None,
+            own_calls: 0,
+            own_calls_over: 0,
+        },
         journal: JournalState { writable: true, waiting: 0, parked: 0 },
         directory: DirectoryState { numbers: 2, synced_at: None },
     }
@@ -491,6 +507,25 @@ async fn a_question_without_a_number_is_refused() {
     let explain = "/api/v1/lookup?number=030231250666&explain=true";
     detail(world.get(explain, &world.anna).await, StatusCode::FORBIDDEN).await;
     detail(world.get(explain, ADMIN).await, StatusCode::NOT_IMPLEMENTED).await;
+}
+
+#[tokio::test]
+async fn a_dial_plan_learns_the_extension_of_the_record_s_owner() {
+    let world = World::new().await;
+    let way = async |number: &str| {
+        let response = world.get(&format!("/api/v1/route?number={}", number.replace('+', "%2B")), ADMIN).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        response.json::<Value>().await.unwrap()
+    };
+    let known = way(KNOWN).await;
+    assert_eq!((&known["extension"], &known["owner"]), (&json!("101"), &json!(OWNER)));
+    assert_eq!(known["match"]["id"], FIRST_ID);
+    for nobody in [NOBODY, "101", "anonymous"] {
+        assert_eq!(way(nobody).await, json!({"extension": null, "owner": null, "match": null}), "{nobody}");
+    }
+    let question = "/api/v1/route?number=030231250444";
+    detail(world.get(question, &world.anna).await, StatusCode::FORBIDDEN).await;
+    detail(world.get("/api/v1/route", ADMIN).await, StatusCode::BAD_REQUEST).await;
 }
 
 #[tokio::test]

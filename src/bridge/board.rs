@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::calls::record::{CallKey, CallRecord, Extension, OpenCall};
 use crate::http::CallView;
+use crate::phone::PhoneNumber;
 
 /// How many finished calls are remembered; older ones are Tasks in Salesforce.
 const RECENT: usize = 200;
@@ -43,6 +44,13 @@ impl Board {
     pub fn agents_of(&self, key: &CallKey) -> Option<Vec<Extension>> {
         let calls = self.lock();
         Some(calls.live.get(key)?.agents.iter().map(|part| part.extension.clone()).collect())
+    }
+
+    /// The outside party's number, of a live or a recent call.
+    pub fn number_of(&self, key: &CallKey) -> Option<PhoneNumber> {
+        let calls = self.lock();
+        let recent = || calls.recent.iter().map(|record| &record.call).find(|call| call.key == *key);
+        calls.live.get(key).or_else(recent).map(|call| call.party.number.clone())
     }
 
     /// Live calls first, then those that ended, the latest first.

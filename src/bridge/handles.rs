@@ -1,11 +1,15 @@
 //! What the bridge hands to HTTP: the parts' answers in HTTP's own words.
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 
 use super::board::Board;
-use super::{Config, explain, ledger, readiness};
+use super::policy::Policy;
+use super::{Config, explain, grant, ledger, readiness, spoken};
 use crate::calls::record::CallKey;
 use crate::directory::Directory;
+use crate::directory::answer::Answer;
 use crate::feeds::StatusHandle;
 use crate::http::{self, Handles, JournalHandles, JournalQuery, ask};
 use crate::journal::Journal;
@@ -62,10 +66,11 @@ pub fn handles(
     admin_token: Secret,
     proxies: http::Proxies,
     unknown: watch::Receiver<UnknownCaller>,
+    policy: watch::Receiver<Arc<Policy>>,
 ) -> Handles {
     let (directory, board) = (parts.directory.clone(), parts.board.clone());
-    let (for_readiness, for_metrics) = (parts.clone(), parts.clone());
-    let (explained, linker, offer) = (parts.directory.clone(), parts.linker(), unknown.clone());
+    let (for_readiness, for_metrics, granted) = (parts.clone(), parts.clone(), parts.client.clone());
+    let (users, linker, offer) = (parts.journal.clone(), parts.linker(), unknown.clone());
     Handles {
         name: config.name.clone(),
         public_url: config.http.public_url.clone(),
@@ -78,17 +83,20 @@ pub fn handles(
         unknown,
         lookup: ask(move |number| {
             let directory = directory.clone();
-            async move { directory.find(&number).await }
+            let ignored = policy.borrow().ignores_number(&number);
+            async move { if ignored { Answer::unknown(number) } else { directory.find(&number).await } }
         }),
-        explain: Some(ask(move |number| {
-            let (directory, linker, unknown) = (explained.clone(), linker.clone(), *offer.borrow());
-            async move {
-                let answer = directory.find(&number).await;
-                explain(&answer, &linker, unknown).into()
-            }
+        extension: Arc::new(move |user| users.owners().extension(user)),
+        explain: Some(ask(move |answer: Answer| {
+            let lines = explain(&answer, &linker, *offer.borrow());
+            std::future::ready(lines.into())
         })),
         calls: ask(move |()| std::future::ready(board.all())),
         journal: journal_handles(parts),
+        grant: ask(move |refresh_token| {
+            let client = granted.clone();
+            async move { grant::take(&client, &refresh_token).await }
+        }),
         readiness: ask(move |()| std::future::ready(readiness::readiness(&for_readiness))),
         metrics: ask(move |()| std::future::ready(metrics(&for_metrics))),
     }
@@ -97,15 +105,32 @@ pub fn handles(
 fn metrics(parts: &Parts) -> String {
     for status in &parts.statuses {
         let status = status.get();
-        let known = status.frames.saturating_sub(status.unknown + status.bad);
-        for (kind, total) in [(Frame::Known, known), (Frame::Unknown, status.unknown), (Frame::Bad, status.bad)] {
+        let known = status.frames.saturating_sub(status.unknown + status.bad + status.dropped);
+        for (kind, total) in [
+            (Frame::Known, known),
+            (Frame::Unknown, status.unknown),
+            (Frame::Bad, status.bad),
+            (Frame::Dropped, status.dropped),
+        ] {
             parts.metrics.frames(&status.name, kind, total);
         }
     }
     let counts = parts.journal.counts();
+    let index = parts.directory.index().stats();
+    let held = [
+        ("numbers", index.numbers),
+        ("records", index.records),
+        ("possible", index.possible_only),
+        ("junk", index.junk),
+    ];
+    parts.metrics.directory(held, index.bytes);
     parts.metrics.journal(counts.waiting, counts.parked, counts.done);
     if let Some((used, allowed)) = parts.client.health().api_used {
         parts.metrics.api_used(used, allowed);
+    }
+    parts.metrics.allowance(parts.client.allowance() as i64);
+    for (kind, total) in parts.client.spent().calls {
+        parts.metrics.salesforce_calls(kind.name(), total);
     }
     parts.metrics.render()
 }
@@ -114,7 +139,8 @@ fn journal_handles(parts: &Parts) -> JournalHandles {
     let journal = || parts.journal.clone();
     let (list, show, retry, drop, note_to, agents_of) =
         (journal(), journal(), journal(), journal(), journal(), journal());
-    let board = parts.board.clone();
+    let (board, live, directory) = (parts.board.clone(), parts.board.clone(), parts.directory.clone());
+    let (compared, client) = (journal(), parts.client.clone());
     JournalHandles {
         list: ask(move |query: JournalQuery| {
             let journal = list.clone();
@@ -132,9 +158,17 @@ fn journal_handles(parts: &Parts) -> JournalHandles {
             let journal = drop.clone();
             async move { ledger::give_up(&journal, &id).await }
         }),
+        reconcile: ask(move |wanted: http::Comparison| {
+            let (journal, client) = (compared.clone(), client.clone());
+            async move { ledger::reconcile(&journal, &client, wanted).await }
+        }),
         note: ask(move |note: http::Note| {
-            let journal = note_to.clone();
-            async move { ledger::note(&journal, &note).await }
+            let (journal, live, directory) = (note_to.clone(), live.clone(), directory.clone());
+            async move {
+                ledger::note(&journal, &note).await?;
+                spoken::chosen(&directory, &live, &note);
+                Ok(())
+            }
         }),
         agents_of: ask(move |key: CallKey| {
             let (journal, board) = (agents_of.clone(), board.clone());

@@ -3,12 +3,14 @@
 mod admin;
 mod board;
 mod explain;
+mod grant;
 mod handles;
 pub mod ledger;
 mod policy;
 mod pump;
 mod readiness;
 mod screens;
+mod spoken;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -28,7 +30,7 @@ use crate::calls::Site;
 use crate::calls::record::Extension;
 use crate::calls::tracker::Tracker;
 use crate::directory::Directory;
-use crate::feeds::{self, StatusHandle};
+use crate::feeds::{self, Phones, StatusHandle};
 use crate::http::{self, NotAnAddress};
 use crate::journal::{AgentUser, Journal, JournalError, TemplateError, sender};
 use crate::lifecycle::{Deaths, Tasks};
@@ -57,6 +59,8 @@ const GREETING: (Duration, Duration) = (Duration::from_secs(1), Duration::from_s
 pub struct Config {
     pub name: String,
     pub state_dir: std::path::PathBuf,
+    /// Where a consent to use Salesforce is kept: the daemon's state folder, also where a replay has one of its own.
+    pub consent_dir: std::path::PathBuf,
     pub site: Site,
     pub ignore_numbers: Vec<String>,
     pub http: http::Config,
@@ -128,7 +132,7 @@ impl Bridge {
         let proxies = http::Proxies::parse(&config.http.trusted_proxies)?;
         let admin_token = admin::token(&config.http.admin_token, &config.state_dir)?;
         let agents = AgentStore::open(&config.state_dir, &config.agents)?;
-        let client = Client::new(&config.salesforce)?;
+        let client = Client::with_state(&config.salesforce, &config.consent_dir)?;
         let (all, deaths) = Tasks::new();
         let (feeds, pump, sender, http, disk) = (all.group(), all.group(), all.group(), all.group(), all.group());
         let journal = Journal::open(&config.state_dir, &disk).await?;
@@ -148,9 +152,11 @@ impl Bridge {
         let (unknown, unknown_now) = watch::channel(config.pops.unknown);
         let bridge = Self { address, admin_token, parts, policy, unknown, feeds, pump, sender, http, disk, deaths };
         bridge.start_sender(&config)?;
-        let messages = bridge.start_pump(&config, policy_now).await?;
-        bridge.start_http(&config, listener, proxies, unknown_now);
+        bridge.recall_whom_callers_spoke_with();
+        let messages = bridge.start_pump(&config, policy_now.clone()).await?;
+        bridge.start_http(&config, listener, proxies, unknown_now, policy_now);
         bridge.greet_salesforce();
+        bridge.look_after_salesforce();
         bridge.start_feeds(config, &messages);
         Ok(bridge)
     }
@@ -169,6 +175,11 @@ impl Bridge {
     #[must_use]
     pub fn agents(&self) -> &AgentStore {
         &self.parts.agents
+    }
+
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.parts.directory
     }
 
     #[must_use]
@@ -246,13 +257,16 @@ impl Bridge {
         for call in &open {
             self.parts.board.keep(call.clone());
         }
-        let (tracker, steps) = Tracker::new(&config.site, &names, open, Instant::now());
+        let leader = |feed: &feeds::Config| Some((feed.name().to_owned(), feed.same_pbx_as()?.to_owned()));
+        let leaders = config.feeds.iter().filter_map(leader).collect();
+        let (tracker, steps) = Tracker::with_twins(&config.site, &names, leaders, open, Instant::now());
         let (to_pump, messages) = mpsc::channel(MESSAGES);
         let (to_screens, answers) = mpsc::channel(screens::ANSWERS);
         let parts = &self.parts;
         let mut pump = Pump {
             tracker,
             journal: parts.journal.clone(),
+            directory: parts.directory.clone(),
             screens: Screens::new(parts, self.pump.clone(), to_screens),
             board: parts.board.clone(),
             metrics: parts.metrics.clone(),
@@ -271,9 +285,18 @@ impl Bridge {
         listener: TcpListener,
         proxies: http::Proxies,
         unknown: watch::Receiver<UnknownCaller>,
+        policy: watch::Receiver<Arc<Policy>>,
     ) {
-        let handles = handles::handles(&self.parts, config, self.admin_token.clone(), proxies, unknown);
+        let handles = handles::handles(&self.parts, config, self.admin_token.clone(), proxies, unknown, policy);
         self.http.spawn("http", http::serve(listener, handles, self.http.stopping()));
+    }
+
+    fn recall_whom_callers_spoke_with(&self) {
+        let (directory, journal, stop) =
+            (self.parts.directory.clone(), self.parts.journal.clone(), self.sender.stopping());
+        self.sender.spawn_short("recall", async move {
+            stop.run_until_cancelled(spoken::recall(directory, journal)).await;
+        });
     }
 
     /// Logs in once, so that links, `/readyz` and the first pop need not wait for it.
@@ -293,16 +316,26 @@ impl Bridge {
         });
     }
 
+    /// What must be done although nobody calls.
+    fn look_after_salesforce(&self) {
+        let (client, stop) = (self.parts.client.clone(), self.sender.stopping());
+        self.sender.spawn("upkeep", async move {
+            stop.run_until_cancelled(client.upkeep()).await;
+        });
+    }
+
     fn start_feeds(&self, config: Config, messages: &mpsc::Sender<pump::Told>) {
         let devices: BTreeMap<String, Extension> = config
             .agents
             .iter()
             .flat_map(|agent| agent.devices.iter().map(|device| (device.clone(), Extension(agent.extension.clone()))))
             .collect();
+        let agents = config.agents.iter().map(|agent| Extension(agent.extension.clone())).collect();
+        let phones = Phones { devices, agents, plan: config.site.plan.clone() };
         for (feed, status) in config.feeds.into_iter().zip(&self.parts.statuses) {
             let stop = self.feeds.stopping();
             self.parts.metrics.feed(feed.name(), FeedState::Connecting);
-            self.feeds.spawn("feed", feeds::run(feed, devices.clone(), messages.clone(), status.clone(), stop));
+            self.feeds.spawn("feed", feeds::run(feed, phones.clone(), messages.clone(), status.clone(), stop));
         }
     }
 }

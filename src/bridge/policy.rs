@@ -17,7 +17,11 @@ pub struct Policy {
 impl Policy {
     /// A call with one of the numbers that are to be left alone.
     pub fn ignores(&self, call: &OpenCall) -> bool {
-        let number = match &call.party.number {
+        self.ignores_number(&call.party.number)
+    }
+
+    pub fn ignores_number(&self, number: &PhoneNumber) -> bool {
+        let number = match number {
             PhoneNumber::E164 { e164, .. } => e164,
             PhoneNumber::Internal { digits } => digits,
             PhoneNumber::Withheld | PhoneNumber::Unreadable { .. } => return false,

@@ -9,9 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::board::Board;
 use super::policy::Policy;
 use super::screens::{Act, Answered, Screens};
+use super::spoken;
 use crate::calls::feed::{FeedMessage, Scope};
 use crate::calls::step::Step;
 use crate::calls::tracker::Tracker;
+use crate::directory::Directory;
 use crate::journal::Journal;
 use crate::metrics::{FeedState, Metrics};
 
@@ -26,6 +28,7 @@ pub type Told = (Arc<str>, FeedMessage);
 pub struct Pump {
     pub tracker: Tracker,
     pub journal: Journal,
+    pub directory: Directory,
     pub screens: Screens,
     pub board: Board,
     pub metrics: Metrics,
@@ -127,6 +130,7 @@ impl Pump {
             }
             Step::Ended(record) => {
                 let answer = self.screens.ended(&record.call);
+                spoken::ended(&self.directory, &record, answer.as_ref());
                 self.metrics.call_ended(record.disposition.as_str());
                 self.board.ended(record.clone());
                 if policy.logs(&record) {

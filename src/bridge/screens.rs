@@ -12,6 +12,7 @@ use crate::calls::record::{CallKey, Extension, OpenCall};
 use crate::calls::step::{PopState, WithdrawReason};
 use crate::directory::Directory;
 use crate::directory::answer::Answer;
+use crate::journal::{Journal, Owners};
 use crate::lifecycle::Tasks;
 use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
@@ -54,6 +55,7 @@ pub struct Screens {
     hub: Hub,
     linker: Linker,
     directory: Directory,
+    journal: Journal,
     metrics: Metrics,
     tasks: Tasks,
     answers: mpsc::Sender<Answered>,
@@ -66,6 +68,7 @@ impl Screens {
             hub: parts.hub.clone(),
             linker: parts.linker(),
             directory: parts.directory.clone(),
+            journal: parts.journal.clone(),
             metrics: parts.metrics.clone(),
             tasks,
             answers,
@@ -78,9 +81,8 @@ impl Screens {
         if self.showing.get(&call.key).is_some_and(|showing| showing.number == *number) {
             return;
         }
-        let unknown = Answer::unknown(number.clone());
-        let answer = number.e164().is_none().then_some(unknown);
-        let asks = answer.is_none();
+        let answer = self.find_now(number);
+        let (asks, knows) = (answer.as_ref().is_none_or(|answer| !answer.complete), answer.is_some());
         let old = self.showing.remove(&call.key);
         let (mut waiting, shown) = old.map(|old| (old.waiting, old.shown)).unwrap_or_default();
         for (_, act) in &mut waiting {
@@ -91,14 +93,23 @@ impl Screens {
         let showing = Showing { number: number.clone(), answer, waiting, shown, over: false };
         self.showing.insert(call.key.clone(), showing);
         if asks {
-            self.ask(call.key.clone(), number.clone());
-        } else {
-            self.perform_waiting(&call.key, policy);
+            self.ask(call.key.clone(), number.clone(), knows);
         }
+        self.perform_waiting(&call.key, policy);
+    }
+
+    /// What the index knows, which takes no longer than to ask somebody else for it.
+    fn find_now(&self, number: &PhoneNumber) -> Option<Answer> {
+        let began = Instant::now();
+        let answer = self.directory.find_now(number)?;
+        if number.e164().is_some() {
+            self.metrics.lookup(answer.source.as_str(), began.elapsed());
+        }
+        Some(answer)
     }
 
     fn perform_waiting(&mut self, call: &CallKey, policy: &Policy) {
-        let Some(showing) = self.showing.get_mut(call) else { return };
+        let Some(showing) = self.showing.get_mut(call).filter(|showing| showing.answer.is_some()) else { return };
         for (since, act) in std::mem::take(&mut showing.waiting) {
             self.perform(call, act, since, policy);
         }
@@ -156,14 +167,18 @@ impl Screens {
         }
     }
 
-    fn ask(&self, call: CallKey, number: PhoneNumber) {
+    /// `corrects`: there is an answer already, which a search may correct.
+    fn ask(&self, call: CallKey, number: PhoneNumber, corrects: bool) {
         let (directory, answers, metrics) = (self.directory.clone(), self.answers.clone(), self.metrics.clone());
         let look_up = async move {
-            let began = Instant::now();
-            let answer = directory.find(&number).await;
-            metrics.lookup(answer.source.as_str(), began.elapsed());
-            let late = !answer.complete;
-            let _ = answers.send(Answered { call: call.clone(), answer }).await;
+            let mut late = corrects;
+            if !corrects {
+                let began = Instant::now();
+                let answer = directory.find(&number).await;
+                metrics.lookup(answer.source.as_str(), began.elapsed());
+                late = !answer.complete;
+                let _ = answers.send(Answered { call: call.clone(), answer }).await;
+            }
             if late && let Ok(answer) = directory.find_surely(&number, LATE_ANSWER).await {
                 let _ = answers.send(Answered { call, answer }).await;
             }
@@ -176,6 +191,7 @@ impl Screens {
     }
 
     fn perform(&mut self, call: &CallKey, act: Act, since: Instant, policy: &Policy) {
+        let owners = self.journal.owners();
         let Some(showing) = self.showing.get_mut(call) else { return };
         match act {
             Act::Withdraw(extension, reason) => {
@@ -184,7 +200,7 @@ impl Screens {
                 self.metrics.pop_withdrawn();
             }
             Act::Pop(open, extension, state) => {
-                let pop = draw(&open, &extension, state, showing, &self.linker, policy);
+                let pop = draw(&open, &extension, state, showing, &self.linker, &owners, policy);
                 showing.shown.insert(extension, (open, state));
                 match (policy.pops.when, state) {
                     (When::Ring, _) | (When::Answer, PopState::Answered) => {
@@ -196,7 +212,7 @@ impl Screens {
                 }
             }
             Act::Update(open, extension, state) => {
-                let pop = draw(&open, &extension, state, showing, &self.linker, policy);
+                let pop = draw(&open, &extension, state, showing, &self.linker, &owners, policy);
                 let before = showing.shown.insert(extension, (open, state)).map(|(_, state)| state);
                 let first_shown = before == Some(PopState::Ringing) && state == PopState::Answered;
                 match policy.pops.when {
@@ -210,9 +226,10 @@ impl Screens {
 
     /// The answer came after the pop: what is on the screens is drawn anew.
     fn correct(&mut self, call: &CallKey, policy: &Policy) {
+        let owners = self.journal.owners();
         let Some(showing) = self.showing.get(call) else { return };
         for (extension, (open, state)) in &showing.shown {
-            self.hub.amend(draw(open, extension, *state, showing, &self.linker, policy));
+            self.hub.amend(draw(open, extension, *state, showing, &self.linker, &owners, policy));
         }
     }
 }
@@ -223,10 +240,15 @@ fn draw(
     state: PopState,
     showing: &Showing,
     linker: &Linker,
+    owners: &Owners,
     policy: &Policy,
 ) -> Pop {
     let known = showing.answer.clone().filter(|answer| answer.number == open.party.number);
     let answer = known.unwrap_or_else(|| Answer::unknown(open.party.number.clone()));
+    let answer = match owners.user(extension) {
+        Some(user) => answer.for_user(user),
+        None => answer,
+    };
     let seen = Seen { call: open, extension, state, answer: &answer, at: Timestamp::now() };
     Pop::new(seen, linker, policy.pops.unknown)
 }

@@ -62,11 +62,45 @@ pub struct Match {
     /// The field that holds the number.
     pub field: String,
     pub exactness: Exactness,
+    /// Matches of one group are equals, whom only the name and the id order. Groups count upwards from 0, the best.
+    #[serde(default)]
+    pub group: u16,
     /// Why it is a match and stands where it stands, in plain words.
     pub reason: String,
 }
 
 impl Answer {
+    /// As this user is to see it: of equals, the user's own records come first.
+    #[must_use]
+    pub fn for_user(mut self, user: &RecordId) -> Self {
+        let own = |found: &Match| found.owner_id.as_ref() == Some(user);
+        self.matches.sort_by_key(|found| (found.group, !own(found)));
+        for found in self.matches.iter_mut().filter(|found| own(found)) {
+            found.reason.push_str("; owned by the agent");
+        }
+        self
+    }
+
+    /// The match that no other one equals in object and exactness: whom a Task is linked to without anybody's choice.
+    #[must_use]
+    pub fn only_one(&self) -> Option<&Match> {
+        let mut equals = self.matches.iter().filter(|found| {
+            self.matches.first().is_some_and(|best| found.object == best.object && found.exactness == best.exactness)
+        });
+        equals.next().filter(|_| equals.next().is_none())
+    }
+
+    /// The account, when the best matches are several of its contacts and nothing tells which of them it is.
+    #[must_use]
+    pub fn shared_account(&self) -> Option<&RecordId> {
+        let first = self.matches.first()?;
+        let account = first.account_id.as_ref()?;
+        let mut equals = self.matches.iter().filter(|found| found.group == first.group);
+        let several = equals.clone().nth(1).is_some();
+        let shared = equals.all(|found| found.object == "Contact" && found.account_id.as_ref() == Some(account));
+        (several && shared).then_some(account)
+    }
+
     /// Nothing found, and nothing more to be found.
     #[must_use]
     pub fn unknown(number: PhoneNumber) -> Self {

@@ -21,7 +21,13 @@ pub struct Config {
     #[serde(with = "duration")]
     #[schemars(with = "String")]
     pub refresh: Duration,
+    /// Objects with more rows are loaded by the Bulk API: each page of a query is an API call for 2,000 rows, a job takes some ten calls
+    /// and one for each 50,000 rows.
+    pub bulk_above: u64,
+    /// When Salesforce's search is asked for what the local copy does not know; for `index`.
     pub live_search: LiveSearch,
+    /// Keeps the local copy in the state folder, readable by this user only, so that callers are known right after a start.
+    pub persist: bool,
     /// A pop is never later than this; it then says "unknown".
     #[serde(with = "duration")]
     #[schemars(with = "String")]

@@ -57,11 +57,14 @@ impl Live {
 
     /// The matches, best first.
     pub async fn ask(&self, number: &PhoneNumber) -> Result<Vec<Match>, Error> {
+        if !self.client.allowance().permits_lookups() {
+            return Err(Error::Spared);
+        }
         // It is never closed; if it were, nobody would have to wait.
         let _turn = self.turns.acquire().await.ok();
         let known = self.known().await?;
         let (shapes, found) = self.search(known, number).await?;
-        let matches = rank::matches(&self.plan, number, &shapes, &found);
+        let matches = rank::ranked(rank::candidates(&self.plan, number, &shapes, &found));
         tracing::debug!(found = found.len(), matches = matches.len(), "looked up a number in Salesforce");
         Ok(matches)
     }

@@ -3,19 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::answer::{Exactness, Match};
-use super::reading::{self, Fit};
+use super::answer::Match;
+use super::reading::{Fit, Wanted};
 use super::shape::Shape;
 use crate::phone::{NumberPlan, PhoneNumber};
 use crate::salesforce::{Found, RecordId};
 
-/// What a match is sorted by: the fit, then a person before a lead before a company, then the name.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Rank {
+/// A record that has the number, with what it is ranked by.
+pub(super) struct Candidate {
+    pub fit: Fit,
+    /// Its group and its reason are not said yet.
+    pub found: Match,
+}
+
+/// What decides before the name: the fit, then a person before a lead before a company.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Group {
     fit: Fit,
     kind: Kind,
-    name: String,
-    id: RecordId,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,32 +31,27 @@ enum Kind {
     Other,
 }
 
-/// The records whose own words, read anew, are the number; best first. What found them does not count.
-pub(super) fn matches(plan: &NumberPlan, number: &PhoneNumber, shapes: &[Shape], found: &[Found]) -> Vec<Match> {
-    let mut ranked: Vec<(Rank, Match)> = found
+/// The records whose own words, read anew, are the number. What found them does not count.
+pub(super) fn candidates(plan: &NumberPlan, number: &PhoneNumber, shapes: &[Shape], found: &[Found]) -> Vec<Candidate> {
+    let wanted = Wanted::new(number);
+    found
         .iter()
         .filter(|record| !record.is_true("IsConverted"))
-        .filter_map(|record| weigh(plan, number, shapes, record))
-        .collect();
-    ranked.sort_by(|(left, _), (right, _)| left.cmp(right));
-    let mut matches = without_doubles(ranked);
-    say_what_is_shared(&mut matches);
-    matches
+        .filter_map(|record| weigh(plan, &wanted, shapes, record))
+        .collect()
 }
 
-fn weigh(plan: &NumberPlan, number: &PhoneNumber, shapes: &[Shape], record: &Found) -> Option<(Rank, Match)> {
+fn weigh(plan: &NumberPlan, wanted: &Wanted<'_>, shapes: &[Shape], record: &Found) -> Option<Candidate> {
     let shape = shapes.iter().find(|shape| shape.object == record.object)?;
     let (fit, field) = shape
         .phones
         .iter()
         .filter_map(|field| {
-            let fit = reading::fit(plan, number, record.get(field)?)?;
+            let fit = wanted.fit(plan, record.get(field)?)?;
             Some((fit, field))
         })
         .min_by_key(|(fit, _)| *fit)?;
-    let found = describe(shape, record, fit, field);
-    let rank = Rank { fit, kind: kind(&found), name: found.name.to_lowercase(), id: found.id.clone() };
-    Some((rank, found))
+    Some(Candidate { fit, found: describe(shape, record, fit, field) })
 }
 
 fn describe(shape: &Shape, record: &Found, fit: Fit, field: &str) -> Match {
@@ -66,18 +66,53 @@ fn describe(shape: &Shape, record: &Found, fit: Fit, field: &str) -> Match {
         owner_id: id("OwnerId"),
         person_contact_id: id("PersonContactId"),
         field: field.to_owned(),
-        exactness: if fit == Fit::Digits { Exactness::Possible } else { Exactness::Exact },
-        reason: reason(fit, field),
+        exactness: fit.exactness(),
+        group: 0,
+        reason: String::new(),
     }
 }
 
-fn reason(fit: Fit, field: &str) -> String {
-    match fit {
-        Fit::WithExtension => format!("{field} is this number with this extension"),
-        Fit::Number => format!("{field} is this number"),
-        Fit::OtherExtension => format!("{field} is this number with another extension"),
-        Fit::Digits => format!("{field} has these digits, and no country with them"),
+/// Best first.
+pub(super) fn ranked(candidates: Vec<Candidate>) -> Vec<Match> {
+    let mut ranked: Vec<_> = candidates
+        .into_iter()
+        .map(|Candidate { fit, found }| {
+            let group = Group { fit, kind: kind(&found) };
+            ((group, found.name.to_lowercase(), found.id.clone()), found)
+        })
+        .collect();
+    ranked.sort_by(|(left, _), (right, _)| left.cmp(right));
+    let mut matches = without_doubles(ranked.into_iter().map(|((group, ..), found)| (group, found)).collect());
+    say_what_is_shared(&mut matches);
+    matches
+}
+
+/// Puts the record that the number last spoke with before its equals.
+pub(super) fn spoken_first(matches: &mut [Match], spoken: &RecordId) {
+    let Some(at) = matches.iter().position(|found| found.id == *spoken) else { return };
+    let Some(group) = matches.get(at).map(|found| found.group) else { return };
+    let equals = matches.iter().filter(|found| found.group == group).count();
+    let first = matches.iter().position(|found| found.group == group).unwrap_or(at);
+    if let Some(found) = matches.get_mut(first..=at) {
+        found.rotate_right(1);
     }
+    for (nth, found) in matches.iter_mut().enumerate().skip(first) {
+        if nth == first {
+            found.reason.push_str("; last spoken with on this number");
+        } else if equals > 1 {
+            found.group = found.group.saturating_add(1);
+        }
+    }
+}
+
+fn reason(group: Group, field: &str) -> String {
+    let is = match group.fit {
+        Fit::WithExtension => "is this number with this extension",
+        Fit::Number => "is this number",
+        Fit::OtherExtension => "is this number with another extension",
+        Fit::Digits => "has these digits, and no country with them",
+    };
+    format!("{field} {is}")
 }
 
 fn kind(found: &Match) -> Kind {
@@ -91,15 +126,23 @@ fn kind(found: &Match) -> Kind {
 }
 
 /// A record counts once, and a Person Account and its contact are one person: the account is shown, at the better place.
-fn without_doubles(ranked: Vec<(Rank, Match)>) -> Vec<Match> {
+fn without_doubles(ranked: Vec<(Group, Match)>) -> Vec<Match> {
     let contacts_of_persons: BTreeSet<RecordId> =
         ranked.iter().filter_map(|(_, found)| found.person_contact_id.clone()).collect();
     let mut seen = BTreeSet::new();
+    let mut last: Option<Group> = None;
+    let mut number = 0;
     ranked
         .into_iter()
-        .map(|(_, found)| found)
-        .filter(|found| !contacts_of_persons.contains(&found.id))
-        .filter(|found| seen.insert(found.id.clone()))
+        .filter(|(_, found)| !contacts_of_persons.contains(&found.id))
+        .filter(|(_, found)| seen.insert(found.id.clone()))
+        .map(|(group, mut found)| {
+            number += u16::from(last.is_some_and(|last| last != group));
+            last = Some(group);
+            found.group = number;
+            found.reason = reason(group, &found.field);
+            found
+        })
         .collect()
 }
 
@@ -149,7 +192,7 @@ mod tests {
         let plan = NumberPlan::new("DE", "", "2-6").unwrap();
         let shapes: Vec<_> =
             ["Contact", "Lead", "Account"].iter().filter_map(|object| Shape::standard(object)).collect();
-        matches(&plan, &plan.read(NUMBER), &shapes, found)
+        super::ranked(candidates(&plan, &plan.read(NUMBER), &shapes, found))
             .iter()
             .map(|found| format!("{} {}: {}", found.object, found.name, found.reason))
             .collect()
@@ -194,6 +237,27 @@ mod tests {
             ranked(&found),
             ["Lead Lea: Phone is this number", "Contact Maybe: Phone has these digits, and no country with them",]
         );
+    }
+
+    #[test]
+    fn whom_the_number_last_spoke_with_comes_before_the_equals_only() {
+        let plan = NumberPlan::new("DE", "", "2-6").unwrap();
+        let shapes: Vec<_> = ["Contact", "Lead"].iter().filter_map(|object| Shape::standard(object)).collect();
+        let found = [
+            record("Contact", "003xx0000000001", &[("Name", "Anna"), ("Phone", NUMBER)]),
+            record("Contact", "003xx0000000002", &[("Name", "Bert"), ("Phone", NUMBER)]),
+            record("Contact", "003xx0000000003", &[("Name", "Carl"), ("Phone", NUMBER)]),
+            record("Lead", "00Qxx0000000001", &[("Name", "Lea"), ("Phone", NUMBER)]),
+        ];
+        let order = |spoken: &str| {
+            let mut matches = super::ranked(candidates(&plan, &plan.read(NUMBER), &shapes, &found));
+            spoken_first(&mut matches, &RecordId::parse(spoken).unwrap());
+            matches.iter().map(|found| format!("{} {}", found.group, found.name)).collect::<Vec<_>>()
+        };
+        assert_eq!(order("003xx0000000002"), ["0 Bert", "1 Anna", "1 Carl", "2 Lea"]);
+        assert_eq!(order("003xx0000000001"), ["0 Anna", "1 Bert", "1 Carl", "2 Lea"]);
+        assert_eq!(order("00Qxx0000000001"), ["0 Anna", "0 Bert", "0 Carl", "1 Lea"]);
+        assert_eq!(order("003xx0000000009"), ["0 Anna", "0 Bert", "0 Carl", "1 Lea"]);
     }
 
     #[test]

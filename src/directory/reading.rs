@@ -1,5 +1,6 @@
 //! Whether what somebody typed into a phone field is the number that is looked for.
 
+use super::answer::Exactness;
 use crate::phone::{NumberPlan, PhoneNumber};
 
 /// The fewest digits that are told apart without a country.
@@ -18,21 +19,91 @@ pub(super) enum Fit {
     Digits,
 }
 
-/// The best fit of what a field holds, if any.
-pub(super) fn fit(plan: &NumberPlan, number: &PhoneNumber, stored: &str) -> Option<Fit> {
+/// What a text stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Held {
+    /// A number with its country, and the extension behind it.
+    Number { e164: String, extension: Option<String> },
+    /// Digits of which it is not said which country they are of. They only ever make a possible match.
+    Digits(String),
+}
+
+/// A number that is looked for, in all its spellings.
+pub(super) struct Wanted<'a> {
+    number: &'a PhoneNumber,
+    spellings: Vec<String>,
+}
+
+impl<'a> Wanted<'a> {
+    pub fn new(number: &'a PhoneNumber) -> Self {
+        Self { spellings: number.search_terms(), number }
+    }
+
+    pub fn number(&self) -> &PhoneNumber {
+        self.number
+    }
+
+    /// The runs of digits that may be this number.
+    pub fn spellings(&self) -> &[String] {
+        &self.spellings
+    }
+
+    /// The best fit of what a field holds, if any.
+    pub fn fit(&self, plan: &NumberPlan, stored: &str) -> Option<Fit> {
+        held(plan, stored).iter().filter_map(|held| self.fit_held(held)).min()
+    }
+
+    fn fit_held(&self, held: &Held) -> Option<Fit> {
+        match held {
+            Held::Number { e164, extension } if self.number.e164() == Some(e164) => {
+                Some(Fit::of_extensions(self.number.extension(), extension.as_deref()))
+            }
+            Held::Digits(digits) if self.spellings.contains(digits) => Some(Fit::Digits),
+            Held::Number { .. } | Held::Digits(_) => None,
+        }
+    }
+}
+
+impl Fit {
+    pub fn exactness(self) -> Exactness {
+        match self {
+            Self::WithExtension | Self::Number | Self::OtherExtension => Exactness::Exact,
+            Self::Digits => Exactness::Possible,
+        }
+    }
+
+    /// Of a number that is the same: by the extension that is asked for and the one that is stored.
+    pub fn of_extensions(asked: Option<&str>, stored: Option<&str>) -> Self {
+        match (asked, stored) {
+            (Some(asked), Some(stored)) if asked == stored => Self::WithExtension,
+            (Some(_), Some(_)) => Self::OtherExtension,
+            (None, _) | (_, None) => Self::Number,
+        }
+    }
+}
+
+/// What a phone field holds: one number, several, digits without a country, or (junk) nothing.
+pub(super) fn held(plan: &NumberPlan, stored: &str) -> Vec<Held> {
     let pieces = pieces(stored);
-    let numbers: Vec<PhoneNumber> = pieces.iter().map(|piece| read(plan, piece)).collect();
-    let all_numbers = numbers.iter().all(|piece| piece.e164().is_some());
-    if pieces.len() > 1 && all_numbers {
-        return numbers.iter().filter_map(|piece| same(number, piece)).min();
+    if pieces.len() < 2 {
+        let whole = read(plan, stored);
+        return number(&whole).or_else(|| digits_alone(&whole, stored)).into_iter().collect();
+    }
+    let numbers: Vec<Option<Held>> = pieces.iter().map(|piece| number(&read(plan, piece))).collect();
+    if numbers.iter().all(Option::is_some) {
+        return numbers.into_iter().flatten().collect();
     }
     // `030 / 231 250 444` is one number, and its second part is one of another town.
     let whole = read(plan, stored);
-    if whole.e164().is_some() {
-        return same(number, &whole);
+    if let Some(whole) = number(&whole) {
+        return vec![whole];
     }
-    let in_pieces = numbers.iter().filter_map(|piece| same(number, piece)).min();
-    in_pieces.or_else(|| same_digits(number, &whole, stored).then_some(Fit::Digits))
+    numbers.into_iter().flatten().chain(digits_alone(&whole, stored)).collect()
+}
+
+fn number(read: &PhoneNumber) -> Option<Held> {
+    let e164 = read.e164()?.to_owned();
+    Some(Held::Number { e164, extension: read.extension().map(str::to_owned) })
 }
 
 /// Reads it as it is, or, where that is another number, without the remark behind it: the letters of `030 … (home)` would be
@@ -66,32 +137,13 @@ fn pieces(stored: &str) -> Vec<&str> {
         .collect()
 }
 
-fn same(number: &PhoneNumber, stored: &PhoneNumber) -> Option<Fit> {
-    if number.e164()? != stored.e164()? {
+/// Of text that is no number in the region. A `+` names a country, so what follows it is not read as another one.
+fn digits_alone(read: &PhoneNumber, stored: &str) -> Option<Held> {
+    if !matches!(read, PhoneNumber::Unreadable { .. }) || stored.contains('+') {
         return None;
     }
-    Some(match (extension(number), extension(stored)) {
-        (Some(asked), Some(has)) if asked == has => Fit::WithExtension,
-        (Some(_), Some(_)) => Fit::OtherExtension,
-        (None, _) | (_, None) => Fit::Number,
-    })
-}
-
-fn extension(number: &PhoneNumber) -> Option<&str> {
-    match number {
-        PhoneNumber::E164 { extension, .. } => extension.as_deref(),
-        PhoneNumber::Internal { .. } | PhoneNumber::Withheld | PhoneNumber::Unreadable { .. } => None,
-    }
-}
-
-/// Text that is no number in the region, whose digits are those of the number as they are written somewhere else.
-/// A `+` names a country, so what follows it is not read as another one.
-fn same_digits(number: &PhoneNumber, read: &PhoneNumber, stored: &str) -> bool {
-    if !matches!(read, PhoneNumber::Unreadable { .. }) || stored.contains('+') {
-        return false;
-    }
     let digits = digits(stored);
-    digits.len() >= MIN_DIGITS && number.search_terms().contains(&digits)
+    (digits.len() >= MIN_DIGITS).then_some(Held::Digits(digits))
 }
 
 /// The first run of digits, up to a letter or `#`, which begin an extension or a remark.
@@ -110,7 +162,7 @@ mod tests {
 
     fn fit_in(region: &str, number: &str, stored: &str) -> Option<Fit> {
         let plan = NumberPlan::new(region, "", "2-6").unwrap();
-        fit(&plan, &plan.read(number), stored)
+        Wanted::new(&plan.read(number)).fit(&plan, stored)
     }
 
     #[test]

@@ -15,7 +15,10 @@ pub(super) struct Shape {
     pub phones: Vec<String>,
     pub name: String,
     others: Vec<String>,
-    condition: String,
+    /// SOQL that a row must meet. Empty: all rows count.
+    pub condition: String,
+    /// Whether the condition is the operator's: what it asks for is not among the fields.
+    pub is_operators: bool,
 }
 
 impl Shape {
@@ -34,6 +37,7 @@ impl Shape {
             name: "Name".to_owned(),
             others: others.map(|&field| field.to_owned()).collect(),
             condition: condition(object).to_owned(),
+            is_operators: false,
         })
     }
 
@@ -55,6 +59,7 @@ impl Shape {
             name: name.map_or_else(|| "Name".to_owned(), |field| field.name.clone()),
             others: others.map(|&field| field.to_owned()).collect(),
             condition: condition(object).to_owned(),
+            is_operators: false,
         })
     }
 
@@ -66,13 +71,47 @@ impl Shape {
             name: object.name_field.clone(),
             others: Vec::new(),
             condition: object.condition.clone(),
+            is_operators: true,
         }
     }
 
-    pub fn returning(&self) -> Result<Returning, QueryError> {
+    /// As the settings describe it, as far as the bridge's user can see that. `None` when no phone field or no name is left.
+    pub fn custom_described(object: &CustomObject, fields: &[Field]) -> Option<Self> {
+        let known = |name: &str| fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+        let phones: Vec<String> =
+            object.phone_fields.iter().filter_map(|name| known(name)).map(|field| field.name.clone()).collect();
+        let name = known(&object.name_field)?.name.clone();
+        let others = wanted(&object.name).iter().filter(|field| known(field).is_some());
+        let others = others.map(|&field| field.to_owned()).collect();
+        (!phones.is_empty()).then(|| Self { phones, name, others, ..Self::custom(object) })
+    }
+
+    /// Only the names of accounts, which contacts are shown with.
+    pub fn account_names() -> Self {
+        Self {
+            object: "Account".to_owned(),
+            phones: Vec::new(),
+            name: "Name".to_owned(),
+            others: Vec::new(),
+            condition: String::new(),
+            is_operators: false,
+        }
+    }
+
+    /// What is read of each row.
+    pub fn fields(&self) -> Vec<String> {
         let mut fields = vec!["Id".to_owned(), self.name.clone()];
         fields.extend(self.others.iter().chain(&self.phones).cloned());
-        Returning::new(&self.object, &fields, &self.condition, MAX_ROWS)
+        fields
+    }
+
+    /// Whether this is read of each row.
+    pub fn reads(&self, field: &str) -> bool {
+        self.others.iter().any(|other| other == field)
+    }
+
+    pub fn returning(&self) -> Result<Returning, QueryError> {
+        Returning::new(&self.object, &self.fields(), &self.condition, MAX_ROWS)
     }
 }
 
@@ -104,7 +143,7 @@ mod tests {
     use super::*;
 
     fn field(name: &str, kind: &str) -> Field {
-        Field { name: name.to_owned(), kind: kind.to_owned(), is_name: name == "Name" }
+        Field { name: name.to_owned(), kind: kind.to_owned(), is_name: name == "Name", ..Field::default() }
     }
 
     #[test]

@@ -24,7 +24,10 @@ fn config(deadline: Duration) -> Config {
         objects: ["Contact", "Lead", "Account"].map(str::to_owned).to_vec(),
         custom_objects: Vec::new(),
         refresh: Duration::from_mins(1),
+        bulk_above: 50_000,
+        persist: true,
         live_search: LiveSearch::UntilSynced,
+        persist: false,
         deadline,
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::app::{App, Shared};
 use super::auth::Caller;
 use super::problem::Problem;
-use crate::directory::answer::Source;
+use crate::directory::answer::{Answer, Source};
 use crate::phone::PhoneNumber;
 use crate::pops::MatchView;
 
@@ -58,8 +58,8 @@ pub(super) async fn get(
         caller.must_be_admin()?;
     }
     let asked = read_number(&app, question.number, question.region)?;
-    let explain = if question.explain { Some(explain(&app, &asked).await?) } else { None };
     let answer = (app.handles.lookup)(asked.number.clone()).await;
+    let explain = if question.explain { Some(explain(&app, &answer).await?) } else { None };
     let links = &app.handles.linker;
     let e164 = asked.number.e164().map(str::to_owned);
     Ok(Json(Found {
@@ -93,11 +93,11 @@ pub(super) fn read_number(app: &App, number: Option<String>, region: Option<Stri
     Ok(Asked { number: plan.read(&input), region: plan.region(), input })
 }
 
-async fn explain(app: &App, asked: &Asked) -> Result<Value, Problem> {
+async fn explain(app: &App, answer: &Answer) -> Result<Value, Problem> {
     let explain = app
         .handles
         .explain
         .as_ref()
         .ok_or_else(|| Problem::not_built("Explaining is not built yet. Ask without `explain`."))?;
-    Ok(explain(asked.number.clone()).await)
+    Ok(explain(answer.clone()).await)
 }

@@ -8,8 +8,8 @@ use axum::routing::{get, post, put};
 use super::app::Shared;
 use super::problem::Problem;
 use super::{
-    calls, details, feeds, grant, guard, health, journal, lookup, metrics, notes, openapi, page, session, stream,
-    tokens,
+    calls, details, feeds, grant, guard, health, journal, lookup, metrics, notes, openapi, page, route as way, session,
+    stream, tokens,
 };
 
 /// Who may reach a route.
@@ -50,6 +50,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/details", Access::Agent),
     route("GET", "/api/v1/openapi.json", Access::Anyone),
     route("GET", "/api/v1/lookup", Access::Agent),
+    route("GET", "/api/v1/route", Access::Admin),
     route("GET", "/api/v1/calls", Access::Agent),
     route("GET", "/api/v1/calls/{key}", Access::OwnAgent),
     route("POST", "/api/v1/calls/{key}/notes", Access::OwnAgent),
@@ -59,6 +60,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/api/v1/journal/{id}", Access::Admin),
     route("DELETE", "/api/v1/journal/{id}", Access::Admin),
     route("POST", "/api/v1/journal/{id}/retry", Access::Admin),
+    route("POST", "/api/v1/journal/reconcile", Access::Admin),
     route("PUT", "/api/v1/salesforce/grant", Access::Admin),
     route("POST", "/api/v1/feeds/{name}/events", Access::Admin),
 ];
@@ -93,12 +95,14 @@ fn api() -> Router<Shared> {
     Router::new()
         .route("/api/v1/openapi.json", get(openapi::get))
         .route("/api/v1/lookup", get(lookup::get))
+        .route("/api/v1/route", get(way::get))
         .route("/api/v1/calls", get(calls::list))
         .route("/api/v1/calls/{key}", get(calls::get))
         .route("/api/v1/calls/{key}/notes", post(notes::post))
         .route("/api/v1/agents/{extension}/pops", get(stream::get))
         .route("/api/v1/agents/{extension}/token", post(tokens::post))
         .route("/api/v1/journal", get(journal::list))
+        .route("/api/v1/journal/reconcile", post(journal::reconcile))
         .route("/api/v1/journal/{id}", get(journal::get).delete(journal::delete))
         .route("/api/v1/journal/{id}/retry", post(journal::retry))
         .route("/api/v1/salesforce/grant", put(grant::put))

@@ -15,6 +15,7 @@ mod config;
 mod description;
 mod entry;
 mod error;
+mod fields;
 mod folder;
 mod health;
 mod link;
@@ -25,6 +26,7 @@ mod pace;
 mod people;
 mod plan;
 mod read;
+mod reconcile;
 mod seal;
 pub mod sender;
 mod store;
@@ -42,14 +44,18 @@ use serde::Serialize;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use config::{Config, Per};
+pub use config::{Config, Per, RelatedTo};
 pub use entry::{Entry, EntryId, EntryState, Reason, Repairs, Unlinked};
 pub use error::JournalError;
+pub use fields::{FieldProblem, TaskFields};
 pub use health::{SenderHealth, SenderState};
+pub use link::links;
 pub use note::{Note, Noted};
 pub use op::Changed;
 pub use owner::{AgentUser, Owner, Owners};
+pub use people::{Mapping, mapping};
 pub use read::Filter;
+pub use reconcile::{CompareError, Compared, Difference, Differing, Scope, reconcile};
 pub use task::{Part, TaskSettings, keys, row, update};
 pub use template::{TemplateError, Templates};
 pub use wanted::wanted;
@@ -81,6 +87,7 @@ pub struct Journal {
     progress: Progress,
     seen: Seen,
     sender: watch::Sender<SenderHealth>,
+    owners: watch::Sender<Arc<Owners>>,
 }
 
 impl Journal {
@@ -106,7 +113,8 @@ impl Journal {
         let (to_writer, jobs) = mpsc::channel(QUEUE);
         tasks.spawn("journal ahead", ahead.run(told, to_writer, tasks.stopping()));
         tasks.spawn("journal writer", writer::run(store, jobs, seen.clone(), tasks.stopping()));
-        Ok(Self { queue, reader, progress, seen, sender: watch::Sender::new(SenderHealth::default()) })
+        let (sender, owners) = (watch::Sender::default(), watch::Sender::default());
+        Ok(Self { queue, reader, progress, seen, sender, owners })
     }
 
     /// The calls that were not over when the journal was last written.
@@ -223,6 +231,12 @@ impl Journal {
     #[must_use]
     pub fn sender_health(&self) -> SenderHealth {
         self.sender.borrow().clone()
+    }
+
+    /// The agents' users in Salesforce, as last read; none before that.
+    #[must_use]
+    pub fn owners(&self) -> Arc<Owners> {
+        Arc::clone(&self.owners.borrow())
     }
 
     async fn change(&self, op: Op) -> Result<Changed, JournalError> {

@@ -85,7 +85,10 @@ impl Pop {
             caller: CallerView::of(&call.party),
             dialed: clean(&call.dialed, MAX_WORD),
             queue: clean_or_none(call.queue.as_deref(), MAX_WORD),
-            url: matches.first().map_or_else(offer, |best| best.url.clone()),
+            url: matches.first().map_or_else(offer, |best| {
+                let shared = seen.answer.shared_account().and_then(|account| links.record("Account", account));
+                shared.or_else(|| best.url.clone())
+            }),
             matches,
             chosen: None,
             at: seen.at,
@@ -199,6 +202,7 @@ pub(super) mod tests {
             person_contact_id: None,
             field: "Phone".into(),
             exactness: Exactness::Exact,
+            group: 0,
             reason: "same number".into(),
         }
     }
@@ -259,6 +263,22 @@ pub(super) mod tests {
         ] {
             assert_eq!(pop(&call, &answer, offer).url.as_deref(), url);
         }
+    }
+
+    #[test]
+    fn several_contacts_of_one_account_have_the_link_of_the_account() {
+        let account = RecordId::parse("001D000000IqhSL").unwrap();
+        let of = |id| Match { account_id: Some(account.clone()), ..contact(id, "A") };
+        let both = vec![of("003xx000004TmiQ"), of("003xx000004TmiR")];
+        let url = |matches| {
+            let answer = Answer { matches, ..Answer::unknown(known()) };
+            pop(&call("1.1", known(), "x"), &answer, UnknownCaller::None).url.unwrap()
+        };
+        assert_eq!(url(both.clone()), "https://acme.example/Account/001D000000IqhSLIAZ");
+        let mut told_apart = both;
+        told_apart[1].group = 1;
+        assert!(url(told_apart).ends_with("003xx000004TmiQAAS"));
+        assert!(url(vec![of("003xx000004TmiQ"), contact("003xx000004TmiR", "B")]).ends_with("003xx000004TmiQAAS"));
     }
 
     #[test]

@@ -39,8 +39,10 @@ impl std::fmt::Debug for Found {
 /// A page of a query.
 #[derive(Deserialize)]
 pub(super) struct Page {
+    #[serde(rename = "totalSize", default)]
+    pub total: u64,
     records: Vec<Map<String, Value>>,
-    done: bool,
+    pub done: bool,
     #[serde(rename = "nextRecordsUrl")]
     next: Option<String>,
 }

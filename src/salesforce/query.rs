@@ -2,6 +2,10 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
+
+use super::id::RecordId;
+
 /// The longest name of a field with its parents.
 const MAX_NAME: usize = 255;
 /// The fewest digits that Salesforce searches for.
@@ -18,6 +22,8 @@ pub enum QueryError {
     NoObject,
     #[error("a condition of the settings has a control character")]
     Condition,
+    #[error("at most five queries are asked together")]
+    Together,
     #[error("a batch has at most 200 rows of one kind: all with an id, or none")]
     Batch,
 }
@@ -28,6 +34,7 @@ pub struct Soql {
     object: String,
     fields: Vec<String>,
     conditions: Vec<String>,
+    order: Vec<String>,
     limit: Option<u32>,
     pub(super) all_rows: bool,
 }
@@ -35,11 +42,32 @@ pub struct Soql {
 impl Soql {
     /// # Errors
     /// When a name is none, or there is no field.
-    pub fn select(object: &str, fields: &[&str]) -> Result<Self, QueryError> {
+    pub fn select<T: AsRef<str>>(object: &str, fields: &[T]) -> Result<Self, QueryError> {
         if fields.is_empty() {
             return Err(QueryError::NoObject);
         }
-        Ok(Self { object: name(object)?, fields: names(fields)?, conditions: Vec::new(), limit: None, all_rows: false })
+        Ok(Self { fields: names(fields)?, ..Self::count(object)? })
+    }
+
+    /// How many rows there are: `SELECT COUNT()`.
+    ///
+    /// # Errors
+    /// When the name is none.
+    pub fn count(object: &str) -> Result<Self, QueryError> {
+        Ok(Self {
+            object: name(object)?,
+            fields: vec!["COUNT()".to_owned()],
+            conditions: Vec::new(),
+            order: Vec::new(),
+            limit: None,
+            all_rows: false,
+        })
+    }
+
+    /// API name of what is asked.
+    #[must_use]
+    pub fn object(&self) -> &str {
+        &self.object
     }
 
     /// Rows whose text field has this value.
@@ -72,6 +100,57 @@ impl Soql {
         Ok(self)
     }
 
+    /// Rows with at least one of these fields filled.
+    ///
+    /// # Errors
+    /// When a field's name is none.
+    pub fn any_filled<T: AsRef<str>>(mut self, fields: &[T]) -> Result<Self, QueryError> {
+        let filled: Vec<_> = names(fields)?.iter().map(|field| format!("{field} != null")).collect();
+        self.conditions.push(format!("({})", filled.join(" OR ")));
+        Ok(self)
+    }
+
+    /// Rows that meet a condition of the operator's own settings; empty: all.
+    ///
+    /// # Errors
+    /// When it has a control character.
+    pub fn meeting(mut self, condition: &str) -> Result<Self, QueryError> {
+        let condition = plain(condition)?;
+        if !condition.is_empty() {
+            self.conditions.push(format!("({condition})"));
+        }
+        Ok(self)
+    }
+
+    /// Rows whose id comes behind this one.
+    #[must_use]
+    pub fn behind(mut self, id: &RecordId) -> Self {
+        self.conditions.push(format!("Id > {}", quoted(id.as_str())));
+        self
+    }
+
+    /// Rows last touched at this moment or later; of those of this very moment the ones behind the id, if one is given.
+    #[must_use]
+    pub fn touched_since(mut self, stamp: Timestamp, behind: Option<&RecordId>) -> Self {
+        self.conditions.push(format!("SystemModstamp >= {stamp}"));
+        if let Some(id) = behind {
+            self.conditions.push(format!("(SystemModstamp > {stamp} OR Id > {})", quoted(id.as_str())));
+        }
+        self
+    }
+
+    /// In this order: fields, each with ` DESC` behind it or not.
+    ///
+    /// # Errors
+    /// When a field's name is none.
+    pub fn order_by(mut self, fields: &[&str]) -> Result<Self, QueryError> {
+        for field in fields {
+            name(field.trim_end_matches(" DESC"))?;
+            self.order.push((*field).to_owned());
+        }
+        Ok(self)
+    }
+
     #[must_use]
     pub fn limit(mut self, rows: u32) -> Self {
         self.limit = Some(rows);
@@ -92,6 +171,10 @@ impl Soql {
         if !self.conditions.is_empty() {
             text.push_str(" WHERE ");
             text.push_str(&self.conditions.join(" AND "));
+        }
+        if !self.order.is_empty() {
+            text.push_str(" ORDER BY ");
+            text.push_str(&self.order.join(","));
         }
         if let Some(limit) = self.limit {
             let _ = write!(text, " LIMIT {limit}");
@@ -161,16 +244,21 @@ impl Returning {
     /// # Errors
     /// When a name is none.
     pub fn new<T: AsRef<str>>(object: &str, fields: &[T], condition: &str, limit: u32) -> Result<Self, QueryError> {
-        if condition.chars().any(char::is_control) {
-            return Err(QueryError::Condition);
-        }
-        Ok(Self { object: name(object)?, fields: names(fields)?, condition: condition.trim().to_owned(), limit })
+        Ok(Self { object: name(object)?, fields: names(fields)?, condition: plain(condition)?.to_owned(), limit })
     }
 
     fn text(&self) -> String {
         let condition = if self.condition.is_empty() { String::new() } else { format!(" WHERE {}", self.condition) };
         format!("{}({}{condition} LIMIT {})", self.object, self.fields.join(","), self.limit)
     }
+}
+
+/// A condition as it stands in the settings.
+fn plain(condition: &str) -> Result<&str, QueryError> {
+    if condition.chars().any(char::is_control) {
+        return Err(QueryError::Condition);
+    }
+    Ok(condition.trim())
 }
 
 /// An API name, with its parents: `Account.Name`, `Queue__c`.
@@ -220,11 +308,36 @@ mod tests {
             .unwrap()
             .is("IsClosed", true)
             .unwrap()
+            .order_by(&["CreatedDate DESC"])
+            .unwrap()
             .limit(5);
         assert_eq!(
             soql.text(),
-            r"SELECT Id,Who.Name FROM Task WHERE CallObject IN ('a\'b','c\\','d\ne') AND IsClosed = true LIMIT 5"
+            r"SELECT Id,Who.Name FROM Task WHERE CallObject IN ('a\'b','c\\','d\ne') AND IsClosed = true ORDER BY CreatedDate DESC LIMIT 5"
         );
+    }
+
+    #[test]
+    fn rows_are_asked_for_from_a_place_on() {
+        let (stamp, id) = ("2026-11-21T17:11:01Z".parse().unwrap(), RecordId::parse("003xx000004TmiQ").unwrap());
+        let page = Soql::select("Contact", &["Id"])
+            .unwrap()
+            .meeting("Type__c = 'A' OR Type__c = 'B'")
+            .unwrap()
+            .any_filled(&["Phone", "MobilePhone"])
+            .unwrap()
+            .touched_since(stamp, Some(&id))
+            .order_by(&["SystemModstamp", "Id DESC"])
+            .unwrap()
+            .limit(2000);
+        assert_eq!(
+            page.text(),
+            "SELECT Id FROM Contact WHERE (Type__c = 'A' OR Type__c = 'B') AND (Phone != null OR MobilePhone != null) \
+             AND SystemModstamp >= 2026-11-21T17:11:01Z AND (SystemModstamp > 2026-11-21T17:11:01Z OR Id > \
+             '003xx000004TmiQAAS') ORDER BY SystemModstamp,Id DESC LIMIT 2000"
+        );
+        assert_eq!(Soql::count("Lead").unwrap().text(), "SELECT COUNT() FROM Lead");
+        assert!(Soql::count("Lead").unwrap().meeting("A = 1\n").is_err());
     }
 
     #[test]

@@ -32,13 +32,15 @@ const NOT_THE_SESSION: [&str; 2] =
 impl Answer {
     /// The body of a success, or why it is none.
     pub fn judge(self) -> Result<Vec<u8>, Error> {
+        if self.status.is_success() { Ok(self.body) } else { Err(self.error()) }
+    }
+
+    /// Why it is no success.
+    pub fn error(&self) -> Error {
         match self.status.as_u16() {
-            200..=299 => Ok(self.body),
-            408 | 429 | 500..=599 => Err(self.unavailable()),
-            400..=499 => Err(self.refused()),
-            status => {
-                Err(Error::Garbage { status, what: "the host sends the call elsewhere; check `salesforce.endpoint`" })
-            }
+            408 | 429 | 500..=599 => self.unavailable(),
+            400..=499 => self.refused(),
+            status => Error::Garbage { status, what: "the host sends the call elsewhere; check `salesforce.endpoint`" },
         }
     }
 
@@ -91,6 +93,13 @@ fn first(body: &[u8]) -> Option<Wire> {
     let list = serde_json::from_slice::<Vec<Wire>>(body);
     let one = || serde_json::from_slice::<Wire>(body).ok();
     list.map_or_else(|_| one(), |list| list.into_iter().next()).filter(|wire| wire.code.is_some())
+}
+
+/// A part of a composite call that is no success.
+pub(super) fn of_part(status: u16, body: serde_json::Value) -> Error {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::to_vec(&body).unwrap_or_default();
+    Answer { status, headers: HeaderMap::new(), body }.error()
 }
 
 /// A code or a name as it may stand in a log.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
-use super::client::{Call, Client, Place};
+use super::client::{Call, Client};
 use super::error::{Error, Retry, retry_of};
 use super::id::RecordId;
 use super::query::{self, QueryError};
@@ -36,6 +36,7 @@ pub struct Row {
 pub enum Value {
     Text(String),
     Integer(i64),
+    Decimal(serde_json::Number),
     Bool(bool),
     Null,
 }
@@ -150,7 +151,7 @@ impl Write {
             }
             None => (Method::POST, "composite/sobjects".to_owned()),
         };
-        Ok(Call { method, place: Place::Data(place), question: None, body: Some(self.body()?) })
+        Ok(Call { method, body: Some(self.body()?), ..Call::get(place) })
     }
 
     fn body(&self) -> Result<Vec<u8>, Error> {
@@ -188,6 +189,7 @@ fn refused(errors: Vec<Wire>) -> RowError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::client::Place;
     use super::*;
 
     fn row(id: Option<&str>) -> Row {

@@ -78,6 +78,22 @@ impl Reader {
         Ok(rows.iter().map(read).collect())
     }
 
+    /// Entries after `after` of calls that ended since then, in the order in which they came.
+    pub async fn ended_since(&self, since: Timestamp, after: EntryId, limit: usize) -> Result<Vec<Read>, JournalError> {
+        // Times are written with and without a fraction of the second, which do not compare within the same one.
+        let since = since.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+        let rows = sqlx::query(
+            "SELECT * FROM entries WHERE id > ?1 AND substr(record ->> '$.ended', 1, 19) >= ?2 ORDER BY id LIMIT ?3",
+        )
+        .bind(after.0)
+        .bind(since)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.0)
+        .await
+        .map_err(|error| reading(&error))?;
+        Ok(rows.iter().map(read).collect())
+    }
+
     /// Waiting entries whose time has come, in the order in which they came.
     pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Read>, JournalError> {
         self.ready("waiting", now, limit).await

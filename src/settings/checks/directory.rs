@@ -20,7 +20,7 @@ pub(super) fn check(directory: &Config, findings: &mut Findings) {
     duration("directory.refresh", directory.refresh, 10_000..=86_400_000, findings);
     duration("directory.deadline", directory.deadline, 50..=10_000, findings);
     custom_objects(directory, findings);
-    not_built(directory, findings);
+    of_the_index(directory, findings);
 }
 
 fn custom_objects(directory: &Config, findings: &mut Findings) {
@@ -33,18 +33,14 @@ fn custom_objects(directory: &Config, findings: &mut Findings) {
     }
 }
 
-fn not_built(directory: &Config, findings: &mut Findings) {
+/// Keys of the local copy, where there is none.
+fn of_the_index(directory: &Config, findings: &mut Findings) {
     if directory.mode == Mode::Index {
-        let text = "index is not built yet: Salesforce is asked each time, as with \"live\"";
-        findings.warning("directory.mode", text);
+        return;
     }
-    for (key, text) in [
-        ("directory.refresh", "not built yet: there is no local copy to refresh"),
-        ("directory.live_search", "not built yet: Salesforce is asked each time"),
-        ("directory.object", "not built yet: custom objects are not searched"),
-    ] {
+    for key in ["directory.refresh", "directory.live_search", "directory.persist"] {
         if findings.is_changed(key) && !findings.is_wrong(key) {
-            findings.warning(key, text);
+            findings.warning(key, "has no effect with mode = \"live\"");
         }
     }
 }

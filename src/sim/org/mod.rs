@@ -12,7 +12,11 @@ pub(crate) mod time;
 mod value;
 mod write;
 
-use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -53,6 +57,8 @@ pub(crate) struct Org {
     undo: Vec<(String, String, Option<Row>)>,
     /// How many transactions are open, one within the other.
     open: usize,
+    /// Which records a user may not see, by the user's id.
+    hidden: BTreeMap<String, BTreeSet<String>>,
     /// The ids of accounts that contacts of the seed name, by that name.
     named: BTreeMap<String, String>,
 }
@@ -68,6 +74,7 @@ impl Org {
             person_accounts,
             undo: Vec::new(),
             open: 0,
+            hidden: BTreeMap::new(),
             named: BTreeMap::new(),
         };
         org.add_standard_rows();
@@ -135,6 +142,25 @@ impl Org {
     pub(crate) fn by_phone(&self, object: &str, digits: &str, whole: bool) -> Vec<Key> {
         let table = self.tables.get(object);
         table.map_or_else(Vec::new, |table| table.phones(digits, whole).cloned().collect())
+    }
+
+    /// Hides records from users: user id to record ids.
+    pub(crate) fn hide(&mut self, hidden: &BTreeMap<String, Vec<String>>) {
+        let users = hidden.iter().filter_map(|(user, records)| {
+            let records = records.iter().filter_map(|record| id::normal(record));
+            Some((id::normal(user)?, records.collect()))
+        });
+        self.hidden = users.collect();
+    }
+
+    /// Whether anything is hidden from a user.
+    pub(crate) fn hides(&self, user: &str) -> bool {
+        self.hidden.contains_key(user)
+    }
+
+    /// Whether a user may see a record.
+    pub(crate) fn shows(&self, user: &str, record: &str) -> bool {
+        self.hidden.get(user).is_none_or(|hidden| !hidden.contains(record))
     }
 
     /// Remembers from here on how to undo what is written, and answers the mark that [`Self::end`] wants.

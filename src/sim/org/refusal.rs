@@ -33,7 +33,7 @@ impl Refusal {
         match self.code {
             "NOT_FOUND" | "ENTITY_IS_DELETED" => 404,
             "INVALID_SESSION_ID" => 401,
-            "REQUEST_LIMIT_EXCEEDED" | "API_DISABLED_FOR_ORG" => 403,
+            "REQUEST_LIMIT_EXCEEDED" | "API_DISABLED_FOR_ORG" | "INSUFFICIENT_ACCESS_OR_READONLY" => 403,
             "METHOD_NOT_ALLOWED" => 405,
             "UNSUPPORTED_API_VERSION" => 410,
             "URI_TOO_LONG" => 414,

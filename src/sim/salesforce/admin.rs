@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     exchange::{Answer, Ask, error},
     knobs::{Fault, Knobs},
+    manual,
     world::World,
 };
 use crate::sim::org::{Fields, Org, Refusal, Seed, Writer};
@@ -12,6 +13,7 @@ use crate::sim::org::{Fields, Org, Refusal, Seed, Writer};
 /// Answers a request whose path begins with `/sandbox`.
 pub(crate) fn answer(world: &mut World, ask: &Ask, rest: &[&str]) -> Answer {
     let done = match (ask.method.as_str(), rest) {
+        ("GET", []) => Ok(manual::page(world)),
         ("GET", ["knobs"]) => Ok(serde_json::to_value(&world.knobs).unwrap_or_default()),
         ("POST" | "PATCH", ["knobs"]) => turn(world, ask),
         ("GET", ["state"]) => Ok(state(world, ask)),
@@ -30,13 +32,13 @@ pub(crate) fn answer(world: &mut World, ask: &Ask, rest: &[&str]) -> Answer {
     }
 }
 
-/// Takes the given knobs and leaves the others; `next` queues faults, `revoke` ends all sessions, `clear` empties the
-/// queue, `api_calls` sets the counter.
+/// Takes the given knobs and leaves the others; the manual says what the words mean that are no knobs.
 fn turn(world: &mut World, ask: &Ask) -> Result<Value, String> {
     let mut given = ask.json().map_err(|refusal| refusal.message)?;
     let faults = given.remove("next").unwrap_or_else(|| json!([]));
     let faults: Vec<Fault> = serde_json::from_value(faults).map_err(|error| error.to_string())?;
     let revoke = given.remove("revoke") == Some(true.into());
+    let revoke_refresh = given.remove("revoke_refresh") == Some(true.into());
     let clear = given.remove("clear") == Some(true.into());
     let calls = given.remove("api_calls").and_then(|calls| calls.as_u64());
     let knobs = merged(&world.knobs, given)?;
@@ -45,8 +47,11 @@ fn turn(world: &mut World, ask: &Ask) -> Result<Value, String> {
         world.queue.clear();
     }
     world.queue.extend(faults);
-    if revoke {
+    if revoke || revoke_refresh {
         world.sessions.live.clear();
+    }
+    if revoke_refresh {
+        world.sessions.refresh.clear();
     }
     if let Some(calls) = calls {
         world.counts.api_calls = calls;

@@ -1,5 +1,7 @@
 //! One request and its answer as plain data, so that the same code serves sockets and composite subrequests.
 
+use std::fmt::Write;
+
 use serde_json::{Map, Value, json};
 
 use crate::sim::org::Refusal;
@@ -171,6 +173,20 @@ pub(crate) fn decode(text: &str, plus: bool) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Escapes what is not unreserved (RFC 3986 section 2.3).
+pub(crate) fn encode(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing into a text cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
 }
 
 fn subrequest_writes(body: &[u8]) -> bool {

@@ -18,6 +18,9 @@ pub(crate) fn answer(world: &World) -> Answer {
             "DailyBulkApiBatches": {"Max": 15_000, "Remaining": 15_000},
             "DailyBulkV2QueryJobs": {"Max": QUERY_JOBS, "Remaining": QUERY_JOBS.saturating_sub(world.jobs.queries)},
             "DailyDeliveredPlatformEvents": {"Max": 25_000, "Remaining": 25_000},
+            "DailyBulkV2QueryFileStorageMB": {"Max": 976_562, "Remaining": 976_562},
+            "FileStorageMB": {"Max": 10_240, "Remaining": 10_000},
+            "HourlyTimeBasedWorkflow": {"Max": 1_000, "Remaining": 1_000},
             "DataStorageMB": {"Max": 10_240, "Remaining": 10_000},
         }),
     )

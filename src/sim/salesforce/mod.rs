@@ -4,16 +4,20 @@ mod admin;
 mod batch;
 mod collections;
 mod composite;
+mod consent;
 mod door;
+mod duplicates;
 mod exchange;
 mod jobs;
 mod jwt;
 mod knobs;
 mod limits;
+mod manual;
 mod oauth;
 mod pages;
 mod query;
 mod race;
+mod recent;
 mod rest;
 mod rows;
 mod search;
@@ -39,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use super::org::{Seed, SeedError};
 pub use super::sosl::PhoneTokens;
-pub use knobs::{Fault, FaultKind, Knobs, TaskStatus};
+pub use knobs::{Denial, DuplicateRule, Fault, FaultKind, Knobs, TaskStatus};
 
 use super::org::{Org, Refusal, Writer, text};
 use door::{Door, Line};
@@ -332,6 +336,7 @@ fn new_world(options: Options, address: SocketAddr) -> Result<World, SeedError> 
         pages: Vec::new(),
         queries: 0,
         jobs: jobs::Jobs::default(),
+        recent: Vec::new(),
         locked_rows: 0,
         late: Vec::new(),
     };

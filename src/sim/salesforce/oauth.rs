@@ -1,7 +1,5 @@
 //! `/services/oauth2`: tokens by grant, their end, and who a token belongs to.
 
-use std::fmt::Write;
-
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
@@ -10,10 +8,11 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
+    consent,
     exchange::{Answer, Ask, decode, find},
     jwt,
     rest::bearer,
-    sessions::{Code, Refresh, Session},
+    sessions::{Refresh, Session},
     world::{World, secret},
 };
 use crate::sim::org::{Fields, id, text};
@@ -34,7 +33,7 @@ const GRANTS: [(&str, &str); 5] = [
 pub(crate) fn answer(world: &mut World, ask: &Ask, what: &str) -> Answer {
     match (ask.method.as_str(), what) {
         ("POST", "token") => token(world, ask),
-        ("GET", "authorize") => authorize(world, ask),
+        ("GET" | "POST", "authorize") => consent::answer(world, ask),
         ("GET" | "POST", "revoke") => revoke(world, ask),
         ("GET" | "POST", "userinfo") => user_info(world, ask),
         ("POST", "introspect") => introspect(world, ask),
@@ -69,6 +68,9 @@ pub(crate) fn discovery(world: &World) -> Answer {
 fn token(world: &mut World, ask: &Ask) -> Answer {
     let form = ask.form();
     world.counts.tokens += 1;
+    if let Some(denial) = &world.knobs.deny_login {
+        return Answer::json(400, json!({"error": denial.error, "error_description": denial.description}));
+    }
     match granted(world, ask, &form) {
         Ok(token) => Answer::json(200, token).with("Cache-Control", "no-cache, no-store"),
         Err(denial) => denied(denial),
@@ -88,7 +90,11 @@ fn granted(world: &mut World, ask: &Ask, form: &[(String, String)]) -> Result<Va
         let denial = ("invalid_grant", "authentication failure");
         return Err(if *flow == "password" { denial } else { unsupported });
     }
+    if world.knobs.user_inactive {
+        return Err(("inactive_user", "user is inactive"));
+    }
     match *flow {
+        "client_credentials" if world.knobs.no_run_as => Err(("invalid_grant", "no client credentials user enabled")),
         "client_credentials" => Ok(same_token(world, &world.login_user.clone(), flow)),
         "jwt_bearer" => {
             let assertion = find(form, "assertion").unwrap_or_default();
@@ -192,42 +198,6 @@ fn exchange_code(world: &mut World, form: &[(String, String)]) -> Result<Value, 
     Ok(response(world, &code.user, &token, newer.as_deref()))
 }
 
-/// Consents at once for the login user and sends the browser back.
-fn authorize(world: &mut World, ask: &Ask) -> Answer {
-    let given = |name: &str| ask.parameter(name).unwrap_or_default().to_owned();
-    let redirect = given("redirect_uri");
-    if given("client_id") != world.credentials.client_id {
-        return denied(("invalid_client_id", "client identifier invalid"));
-    }
-    if !redirect.starts_with("http") {
-        return denied(("redirect_uri_mismatch", "redirect_uri must match configuration"));
-    }
-    let challenge = ask.parameter("code_challenge").map(str::to_owned);
-    let state = encode(&given("state"));
-    let back = |query: String| {
-        let sign = if redirect.contains('?') { '&' } else { '?' };
-        Answer::empty(302).with("Location", format!("{redirect}{sign}{query}&state={state}"))
-    };
-    if given("response_type") != "code" {
-        return back("error=unsupported_response_type".to_owned());
-    }
-    if challenge.is_none() && world.knobs.pkce_required {
-        let why = "missing%20required%20code%20challenge";
-        return back(format!("error=invalid_request&error_description={why}"));
-    }
-    let scope = given("scope");
-    let offline = ["refresh_token", "offline_access", "full"];
-    let code = Code {
-        user: world.login_user.clone(),
-        redirect_uri: redirect.clone(),
-        challenge,
-        offline: scope.is_empty() || scope.split(' ').any(|part| offline.contains(&part)),
-    };
-    let name = format!("aPrx{}", secret(40));
-    world.sessions.codes.insert(name.clone(), code);
-    back(format!("code={name}"))
-}
-
 fn revoke(world: &mut World, ask: &Ask) -> Answer {
     let form = ask.form();
     let token = find(&form, "token").unwrap_or_default();
@@ -301,7 +271,12 @@ fn identity_of(world: &World, user: &str) -> Value {
         "display_name": field("Name"), "email": field("Email"), "first_name": field("FirstName"),
         "last_name": field("LastName"), "timezone": field("TimeZoneSidKey"), "active": true,
         "user_type": "STANDARD", "language": "en_US", "locale": field("LocaleSidKey"),
+        "nick_name": field("Alias"), "status": {"created_date": null, "body": null},
+        "photos": {"picture": format!("{url}/profilephoto/005/F"), "thumbnail": format!("{url}/profilephoto/005/T")},
         "urls": {
+            "enterprise": format!("{url}/services/Soap/c/{{version}}/{}", world.org.organization()),
+            "partner": format!("{url}/services/Soap/u/{{version}}/{}", world.org.organization()),
+            "recent": format!("{url}/services/data/v{{version}}/recent/"),
             "rest": format!("{url}/services/data/v{{version}}/"),
             "sobjects": format!("{url}/services/data/v{{version}}/sobjects/"),
             "search": format!("{url}/services/data/v{{version}}/search/"),
@@ -316,7 +291,8 @@ fn user_row(world: &World, user: &str) -> Fields {
     row.map(|row| (*row.fields).clone()).unwrap_or_default()
 }
 
-fn identity_url(world: &World, user: &str) -> String {
+/// Where a user's identity is told.
+pub(crate) fn identity_url(world: &World, user: &str) -> String {
     format!("{}/id/{}/{user}", world.url, world.org.organization())
 }
 
@@ -370,19 +346,6 @@ fn hmac(key: &str, message: &str) -> String {
 
 fn denied((error, description): Denial) -> Answer {
     Answer::json(400, json!({"error": error, "error_description": description}))
-}
-
-fn encode(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing into a text cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 /// The user's Username, for the SOAP answer.

@@ -7,7 +7,10 @@ use super::{
     soap::escape,
     world::World,
 };
-use crate::sim::org::{Fields, id, text};
+use crate::sim::{
+    org::{Fields, id, text},
+    sosl,
+};
 
 /// Answers what is neither an API nor a token request.
 pub(crate) fn answer(world: &World, ask: &Ask) -> Answer {
@@ -22,7 +25,7 @@ pub(crate) fn answer(world: &World, ask: &Ask) -> Answer {
         ["lightning", "o", object, ..] => page(200, object, &list(world, object)),
         ["_ui", "search", ..] | ["one" | "lightning", ..] => {
             let term = ask.parameter("str").unwrap_or_default();
-            page(200, "Search", &format!("<p>{}</p>", escape(term)))
+            page(200, "Search", &format!("<p>{}</p><ul>{}</ul>", escape(term), found(world, term)))
         }
         _ => page(404, "Not found", "<p>There is nothing here.</p>"),
     }
@@ -76,6 +79,26 @@ fn list(world: &World, object: &str) -> String {
         format!("<li><a href=\"/lightning/r/{}/{id}/view\">{title}</a></li>", object.name)
     });
     format!("<ul>{}</ul>", items.collect::<String>())
+}
+
+/// The records that a search for these words finds.
+fn found(world: &World, words: &str) -> String {
+    let digits: String = words.chars().filter(char::is_ascii_digit).collect();
+    let is_number = !digits.is_empty() && !words.chars().any(char::is_alphabetic);
+    let words = if is_number { digits } else { words.replace(|c: char| !c.is_alphanumeric(), " ") };
+    let Ok(search) = sosl::read(&format!("FIND {{{words}}}")) else {
+        return String::new();
+    };
+    let records = sosl::run(&world.org, &search, world.index(), &world.clock("")).unwrap_or_default();
+    let ids = records.iter().filter_map(|record| record.get("Id")?.as_str());
+    ids.filter_map(|id| item(world, id)).collect()
+}
+
+fn item(world: &World, id: &str) -> Option<String> {
+    let object = world.org.object_of_id(id)?;
+    let row = world.org.live(&object.name, id)?;
+    let title = escape(title_of(&row.fields));
+    Some(format!("<li>{0}: <a href=\"/lightning/r/{0}/{id}/view\">{title}</a></li>", object.name))
 }
 
 fn new_record(values: &str) -> String {

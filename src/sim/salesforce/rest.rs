@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     batch, collections, composite,
     exchange::{Answer, Ask, Body},
-    jobs, limits, query, search, sobjects, upsert,
+    jobs, limits, oauth, query, recent, search, sobjects, upsert,
     world::World,
 };
 use crate::sim::org::Refusal;
@@ -18,6 +18,8 @@ const VERSIONS: std::ops::RangeInclusive<u32> = 31..=68;
 pub(crate) struct Caller {
     pub(crate) user: String,
     pub(crate) version: u32,
+    /// Rows that look like duplicates are wanted all the same.
+    pub(crate) allow_save: bool,
 }
 
 impl Caller {
@@ -56,8 +58,9 @@ pub(crate) fn resource(world: &mut World, caller: &Caller, ask: &Ask, rest: &[&s
 
 fn dispatch(world: &mut World, caller: &Caller, ask: &Ask, rest: &[&str]) -> Result<Answer, Refusal> {
     match (ask.method.as_str(), rest) {
-        ("GET", []) => Ok(Answer::json(200, resources(&caller.base()))),
+        ("GET", []) => Ok(Answer::json(200, resources(world, caller))),
         ("GET", ["limits"]) => Ok(limits::answer(world)),
+        ("GET", ["recent"]) => recent::answer(world, ask),
         ("GET", ["query"]) => query::first_page(world, caller, ask, false),
         ("GET", ["queryAll"]) => query::first_page(world, caller, ask, true),
         ("GET", ["query" | "queryAll", locator]) => query::next_page(world, caller, locator),
@@ -120,7 +123,9 @@ fn admitted(world: &mut World, ask: &Ask, version: &str) -> Result<Caller, Refus
     if world.counts.api_calls >= world.knobs.daily_limit {
         return Err(over_limit());
     }
-    Ok(Caller { user, version })
+    let duplicates = ask.header("sforce-duplicate-rule-header").unwrap_or_default();
+    let allow_save = duplicates.replace(' ', "").to_ascii_lowercase().contains("allowsave=true");
+    Ok(Caller { user, version, allow_save })
 }
 
 fn with_usage(world: &World, answer: Answer) -> Answer {
@@ -149,10 +154,13 @@ fn label(version: u32) -> String {
     format!("{season} '{}", 24 + since.div_euclid(3) + ahead)
 }
 
-fn resources(base: &str) -> Value {
-    let names = ["composite", "jobs", "limits", "parameterizedSearch", "query", "queryAll", "search", "sobjects"];
+fn resources(world: &World, caller: &Caller) -> Value {
+    let base = caller.base();
+    let names =
+        ["composite", "jobs", "limits", "parameterizedSearch", "query", "queryAll", "recent", "search", "sobjects"];
     let entries = names.map(|name| (name.to_owned(), Value::from(format!("{base}/{name}"))));
-    Value::Object(entries.into_iter().collect())
+    let identity = ("identity".to_owned(), oauth::identity_url(world, &caller.user).into());
+    Value::Object(entries.into_iter().chain([identity]).collect())
 }
 
 /// Puts the version into the URLs of records, which the org knows without it.

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{exchange::Ask, rest::Caller, world::World};
+use super::{duplicates, exchange::Ask, recent, rest::Caller, world::World};
 use crate::sim::{
-    org::{Fields, Refusal, schema::Kind},
+    org::{Fields, Refusal, id, schema::Kind},
     soql::{
         Shape,
         parse::{Item, Path, Query},
@@ -15,24 +15,42 @@ use crate::sim::{
 pub(crate) fn create(world: &mut World, caller: &Caller, object: &str, body: &Fields) -> Result<String, Refusal> {
     let object = world.org.known(object)?;
     world.may_write(&object.name)?;
+    duplicates::check(world, caller, &object, body)?;
+    world.fits(&object.name, body)?;
     let writer = world.writer(&caller.user);
-    world.org.create(&object.name, body, &writer)
+    let id = world.org.create(&object.name, body, &writer)?;
+    recent::touch(world, &id);
+    Ok(id)
 }
 
 /// Changes a row.
 pub(crate) fn update(world: &mut World, caller: &Caller, object: &str, id: &str, body: &Fields) -> Result<(), Refusal> {
     let object = world.org.known(object)?;
     world.may_write(&object.name)?;
+    let id = visible(world, caller, id)?;
+    world.fits(&object.name, body)?;
     let writer = world.writer(&caller.user);
-    world.org.update(&object.name, id, body, &writer)
+    world.org.update(&object.name, &id, body, &writer)?;
+    recent::touch(world, &id);
+    Ok(())
 }
 
 /// Moves a row to the recycle bin.
 pub(crate) fn delete(world: &mut World, caller: &Caller, object: &str, id: &str) -> Result<(), Refusal> {
     let object = world.org.known(object)?;
     world.may_write(&object.name)?;
+    let id = visible(world, caller, id)?;
     let writer = world.writer(&caller.user);
-    world.org.delete(&object.name, id, &writer)
+    world.org.delete(&object.name, &id, &writer)
+}
+
+/// A record that is hidden from a user can be named by him, but not written.
+fn visible(world: &World, caller: &Caller, id: &str) -> Result<String, Refusal> {
+    let id = id::normal(id).ok_or_else(Refusal::not_found)?;
+    if world.org.shows(&caller.user, &id) {
+        return Ok(id);
+    }
+    Err(Refusal::new("INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id"))
 }
 
 /// What an upsert did.

@@ -47,8 +47,8 @@ fn answer(world: &World, caller: &Caller, search: &Search) -> Result<Answer, Ref
 }
 
 fn one_object(object: &Value, body: &Map<String, Value>) -> Result<parse::Query, Refusal> {
-    let name = object.get("name").and_then(Value::as_str).unwrap_or_default();
-    let fields = object.get("fields").or_else(|| body.get("fields"));
+    let name = object.get("name").unwrap_or(object).as_str().unwrap_or_default();
+    let fields = object.get("fields").filter(|fields| !fields.is_null()).or_else(|| body.get("fields"));
     let fields = fields.and_then(Value::as_array).into_iter().flatten();
     let fields: Vec<&str> = fields.filter_map(Value::as_str).collect();
     let mut query = if fields.is_empty() { sosl::ids_of(name) } else { parse::returning(name, &fields.join(","))? };
@@ -79,7 +79,7 @@ fn from_parameters(ask: &Ask) -> Map<String, Value> {
     let objects: Vec<Value> = objects
         .map(|(_, object)| {
             let of = |what: &str| ask.parameter(&format!("{object}.{what}"));
-            let fields = of("fields").unwrap_or("Id").split(',').collect::<Vec<_>>();
+            let fields = of("fields").map(|fields| fields.split(',').collect::<Vec<_>>());
             let limit = of("limit").and_then(|limit| limit.parse::<u64>().ok());
             json!({"name": object, "fields": fields, "where": of("where"), "limit": limit})
         })
@@ -89,6 +89,14 @@ fn from_parameters(ask: &Ask) -> Map<String, Value> {
         if let Some(value) = ask.parameter(name) {
             body.insert(name.to_owned(), value.into());
         }
+    }
+    for name in ["overallLimit", "defaultLimit"] {
+        if let Some(value) = ask.parameter(name).and_then(|value| value.parse::<u64>().ok()) {
+            body.insert(name.to_owned(), value.into());
+        }
+    }
+    if let Some(fields) = ask.parameter("fields") {
+        body.insert("fields".to_owned(), fields.split(',').collect::<Vec<_>>().into());
     }
     body.insert("sobjects".to_owned(), objects.into());
     body

@@ -57,7 +57,9 @@ async fn handle(State(world): State<Shared>, ConnectInfo(line): ConnectInfo<Line
     if head.uri.to_string().len() > LONGEST_URI {
         return wire(Answer::refusal(&Refusal::new("URI_TOO_LONG", "URI too long")));
     }
-    wire(respond(&world, &line, &ask).await)
+    let answer = respond(&world, &line, &ask).await;
+    let date = lock(&world).now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    wire(answer.with("Date", date))
 }
 
 async fn respond(world: &Shared, line: &Line, ask: &Ask) -> Answer {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     exchange::{Answer, Ask},
+    recent,
     rest::{Caller, not_allowed},
     rows,
     world::World,
@@ -21,6 +22,12 @@ pub(crate) fn answer(world: &mut World, caller: &Caller, ask: &Ask, rest: &[&str
         ("GET", [object, "deleted"]) => deleted(world, ask, object),
         ("GET", [object, id]) => {
             let record = rows::read(world, object, id, rows::wanted(ask))?;
+            if !world.org.shows(&caller.user, record.get("Id").and_then(Value::as_str).unwrap_or_default()) {
+                return Err(Refusal::not_found());
+            }
+            if let Some(id) = record.get("Id").and_then(Value::as_str) {
+                recent::touch(world, id);
+            }
             Ok(Answer::json(200, record))
         }
         ("POST", [object]) => created(world, caller, ask, object),
@@ -63,7 +70,8 @@ fn described(world: &World, caller: &Caller, object: &str, brief: bool) -> Resul
     let object = world.org.object(object).ok_or_else(Refusal::not_found)?;
     let base = caller.base();
     let body = if brief {
-        json!({"objectDescribe": describe::brief(object, &base), "recentItems": []})
+        let recent = recent::list(world, Some(&object.name), usize::MAX);
+        json!({"objectDescribe": describe::brief(object, &base), "recentItems": recent})
     } else {
         describe::full(&world.org, object, &base)
     };

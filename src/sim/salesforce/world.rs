@@ -11,7 +11,7 @@ use super::{
     sessions::Sessions,
 };
 use crate::sim::{
-    org::{Org, Refusal, Writer, text},
+    org::{Fields, Org, Refusal, Writer, text},
     soql::Clock,
     sosl::Index,
 };
@@ -31,6 +31,8 @@ pub(crate) struct World {
     /// How many queries needed pages.
     pub(crate) queries: u64,
     pub(crate) jobs: Jobs,
+    /// Ids of the records that were last made, changed or looked at, the newest first.
+    pub(crate) recent: Vec<String>,
     /// Rows still to be refused with a lock error in the request at hand.
     pub(crate) locked_rows: u32,
     pub(crate) chance: fastrand::Rng,
@@ -70,7 +72,7 @@ impl World {
         let zone = self.org.row("User", user);
         let zone = zone.and_then(|row| text(&row.fields, "TimeZoneSidKey"));
         let zone = zone.and_then(|name| TimeZone::get(name).ok());
-        Clock { now: self.now(), zone: zone.unwrap_or(TimeZone::UTC) }
+        Clock { now: self.now(), zone: zone.unwrap_or(TimeZone::UTC), user: user.to_owned() }
     }
 
     pub(crate) fn index(&self) -> Index {
@@ -87,6 +89,9 @@ impl World {
             let statuses: Vec<_> =
                 statuses.map(|status| (status.label.clone(), status.closed, status.default)).collect();
             self.org.set_task_statuses(&statuses);
+        }
+        if knobs.hidden != self.knobs.hidden {
+            self.org.hide(&knobs.hidden);
         }
         self.knobs = knobs;
     }
@@ -110,6 +115,17 @@ impl World {
             return Err(Refusal::new("FIELD_CUSTOM_VALIDATION_EXCEPTION", self.knobs.task_validation.clone()));
         }
         Ok(())
+    }
+
+    /// Whether a row's subject is as short as the knob asks for.
+    pub(crate) fn fits(&self, object: &str, body: &Fields) -> Result<(), Refusal> {
+        let most = self.knobs.subject_length;
+        let subject = text(body, "Subject").filter(|_| object == "Task").unwrap_or_default();
+        if subject.chars().count() <= most {
+            return Ok(());
+        }
+        let message = format!("Subject: data value too large: {subject} (max length={most})");
+        Err(Refusal::of_field("STRING_TOO_LONG", "Subject", message))
     }
 
     /// The fault that this request meets, if any: queued ones first, then chance.

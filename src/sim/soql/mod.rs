@@ -24,11 +24,13 @@ use parse::{Condition, Item, Literal, Order, Path, Query};
 use reach::Reach;
 use test::{Test, prepare};
 
-/// What time it is for date literals, and where.
+/// Who asks, and what time it is there for date literals.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
     pub(crate) now: Timestamp,
     pub(crate) zone: TimeZone,
+    /// The user's id; empty: one who sees everything.
+    pub(crate) user: String,
 }
 
 /// An answer before it is paged: rows as they were when it was asked, made into records page by page.
@@ -80,13 +82,15 @@ pub(crate) fn run(org: &Org, query: &Query, clock: &Clock, all: bool) -> Result<
     let test = condition(org, &object, query, clock)?;
     let sorting = Sorting::of(org, &object, query)?;
     let counts = query.items == [Item::CountAll];
-    if counts && test.is_none() && !all && query.limit.is_none() && query.offset == 0 {
+    let hides = org.hides(&clock.user);
+    if counts && test.is_none() && !all && !hides && query.limit.is_none() && query.offset == 0 {
         return Ok(Found { total: org.live_count(&object.name), rows: Rows::Made(Vec::new()) });
     }
-    let made: Vec<Arc<Fields>> = access_rows(&object, query).into_iter().map(Arc::new).collect();
-    let reach = Reach::of(test.as_ref(), &query.order);
+    let made: Vec<Arc<Fields>> = access_rows(org, &object, query).into_iter().map(Arc::new).collect();
+    let reach = Reach::of(test.as_ref(), &query.order, all);
     let rows = reach.rows(org, &object.name, all).chain(&made);
     let rows = rows.filter(|row| test.as_ref().is_none_or(|test| test.holds(org, row)));
+    let rows = rows.filter(|row| !hides || org.shows(&clock.user, text(row, "Id").unwrap_or_default()));
     let rows: Vec<Arc<Fields>> = if reach.is_in(&query.order) {
         sorting.cut(rows).cloned().collect()
     } else {
@@ -281,8 +285,8 @@ fn no_object(query: &Query) -> Refusal {
     Refusal::new("INVALID_TYPE", token::marked(&query.source, at, &what))
 }
 
-/// `UserRecordAccess` has no rows of its own: each record asked for is answered, all of them readable.
-fn access_rows(object: &Object, query: &Query) -> Vec<Fields> {
+/// `UserRecordAccess` has no rows of its own: each record asked for is answered.
+fn access_rows(org: &Org, object: &Object, query: &Query) -> Vec<Fields> {
     if object.name != "UserRecordAccess" {
         return Vec::new();
     }
@@ -292,18 +296,18 @@ fn access_rows(object: &Object, query: &Query) -> Vec<Fields> {
         ids_in(condition, "RecordId", &mut records);
     }
     let user = users.into_iter().next().unwrap_or_default();
-    records.iter().map(|record| access_row(&user, record)).collect()
+    records.iter().map(|record| access_row(&user, record, org.shows(&user, record))).collect()
 }
 
-fn access_row(user: &str, record: &str) -> Fields {
+fn access_row(user: &str, record: &str, visible: bool) -> Fields {
     let mut row = Fields::new();
     row.insert("UserId".to_owned(), user.into());
     row.insert("RecordId".to_owned(), record.into());
     for right in ["Read", "Edit", "Delete", "Transfer"] {
-        row.insert(format!("Has{right}Access"), true.into());
+        row.insert(format!("Has{right}Access"), visible.into());
     }
-    row.insert("HasAllAccess".to_owned(), true.into());
-    row.insert("MaxAccessLevel".to_owned(), "All".into());
+    row.insert("HasAllAccess".to_owned(), visible.into());
+    row.insert("MaxAccessLevel".to_owned(), if visible { "All" } else { "None" }.into());
     row
 }
 

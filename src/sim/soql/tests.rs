@@ -35,7 +35,7 @@ fn records(found: &Found) -> Vec<Value> {
 
 fn found(source: &str) -> Result<Found, Refusal> {
     let now = "2026-11-21T17:00:00Z".parse().expect("a time");
-    run(&org(), &parse::query(source)?, &Clock { now, zone: TimeZone::UTC }, false)
+    run(&org(), &parse::query(source)?, &Clock { now, zone: TimeZone::UTC, user: String::new() }, false)
 }
 
 /// The last three characters of the ids that a condition selects from contacts.
@@ -188,7 +188,7 @@ fn a_page_goes_on_after_a_stamp_and_an_id() {
         .collect();
     let seed = Seed::from_value(json!({"Contact": rows})).expect("a seed");
     org.fill(&seed, &Writer::of("", Timestamp::now())).expect("a good seed");
-    let clock = Clock { now: Timestamp::now(), zone: TimeZone::UTC };
+    let clock = Clock { now: Timestamp::now(), zone: TimeZone::UTC, user: String::new() };
     let found = |condition: &str| {
         let query = format!("SELECT Id FROM Contact WHERE {condition} ORDER BY SystemModstamp, Id");
         let found = run(&org, &parse::query(&query).expect("a query"), &clock, false).expect(condition);
@@ -208,4 +208,17 @@ fn a_page_goes_on_after_a_stamp_and_an_id() {
     assert_eq!(found("Id > '003000000000004'"), "56");
     assert_eq!(found("Id IN ('003000000000005', '003000000000002')"), "25");
     assert_eq!(found("Id > '003000000000004' OR LastName = 'P'"), "123456");
+}
+
+#[test]
+fn a_deleted_row_is_found_by_its_key_where_deleted_rows_are_asked_for() {
+    let mut org = org();
+    let by = Writer::of("", Timestamp::now());
+    org.delete("Task", "00T000000000001", &by).expect("a task");
+    let clock = Clock { now: Timestamp::now(), zone: TimeZone::UTC, user: String::new() };
+    let query = parse::query("SELECT Id FROM Task WHERE CTI_Call_Id__c = 'Hq-1'").expect("a query");
+    let count = |all: bool| run(&org, &query, &clock, all).expect("rows").total;
+    assert_eq!((count(false), count(true)), (0, 1));
+    let query = parse::query("SELECT Id FROM Task WHERE CTI_Call_Id__c = ''").expect("a query");
+    assert_eq!(run(&org, &query, &clock, false).expect("rows").total, 1);
 }

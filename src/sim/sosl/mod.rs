@@ -92,6 +92,11 @@ pub(crate) fn run(org: &Org, search: &Search, index: Index, clock: &Clock) -> Re
         records.extend(run_one(org, search, query, index, clock)?);
     }
     records.truncate(search.limit.min(MOST));
+    // What the user may not see is left out only after the cut, so that it can crowd out what he may.
+    records.retain(|record| {
+        let url = record.pointer("/attributes/url").and_then(Value::as_str).unwrap_or_default();
+        org.shows(&clock.user, url.rsplit('/').next().unwrap_or_default())
+    });
     Ok(records)
 }
 
@@ -309,7 +314,7 @@ mod tests {
     }
 
     fn clock(now: Timestamp) -> Clock {
-        Clock { now, zone: jiff::tz::TimeZone::UTC }
+        Clock { now, zone: jiff::tz::TimeZone::UTC, user: String::new() }
     }
 
     fn search(text: &str, tokens: PhoneTokens) -> Vec<Value> {
