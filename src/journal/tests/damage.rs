@@ -119,9 +119,9 @@ async fn no_damage_makes_a_wrong_record() {
             assert!(calls.contains(&format!("{call:?}")), "{what}: {call:?}");
         }
         if read.len() + open.len() == 80 {
-            whole += 1
+            whole += 1;
         } else {
-            partly += 1
+            partly += 1;
         }
         tasks.stop().await;
     }
