@@ -10,4 +10,5 @@ mod kill;
 mod recordings;
 mod restart;
 mod support;
+mod twins;
 mod watching;
