@@ -331,6 +331,23 @@ fn each_mistake_is_told_where_it_is() {
             "ctibridge.toml:2: http.trusted_proxies: `10.0.0.0/33` is no address; expected one such as 10.0.0.7, 10.0.0.0/8 or fd00::/8",
         ),
         (
+            "[[feed]]\nname = 'm'\nkind = 'hep'\nlisten = ['127.0.0.1:9060']\ntrunks = ['192.0.2.1']".into(),
+            "ctibridge.toml:4: feed.m.listen: \"127.0.0.1:9060\" is no address; expected addresses with ports such as \"udp://127.0.0.1:9060\", \"tcp://0.0.0.0:9060\" or \"tls://[::]:9061\"",
+        ),
+        (
+            "[[feed]]\nname = 'm'\nkind = 'hep'\nlisten = ['udp://[::1]:9060']\ntrunks = ['PJSIP/trunk']".into(),
+            "ctibridge.toml:5: feed.m.trunks: \"PJSIP/trunk\" is neither an address nor a domain; expected such as 192.0.2.1, 192.0.2.1:5060, [2001:db8::1]:5060 or carrier.example",
+        ),
+        (
+            "[[feed]]\nname = 'm'\nkind = 'hep'\nlisten = ['udp://0.0.0.0:9060']\nallow = ['10.0.0.0/33']".into(),
+            "ctibridge.toml:5: feed.m.allow: \"10.0.0.0/33\" is no address; expected addresses such as 10.0.0.7, 10.0.0.0/8 or fd00::/8",
+        ),
+        (
+            "[[feed]]\nname = 'm'\nkind = 'hep'\nlisten = ['tls://0.0.0.0:9061']\ntls_key = 'k'\ntrunks = ['a.b']"
+                .into(),
+            "ctibridge.toml:3: feed.m.tls_certificate: is not set; expected a PEM file, since `listen` names tls://",
+        ),
+        (
             "[salesforce]\nclient_id = 'a'\napi_key = 'b'".into(),
             "ctibridge.toml:2: salesforce.client_id: is the same key as `api_key`, which is set, too; expected one of the two",
         ),

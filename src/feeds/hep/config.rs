@@ -76,6 +76,9 @@ impl Listen {
 
 impl Config {
     /// Where to listen.
+    ///
+    /// # Errors
+    /// At the first address that is none, or when there is none.
     pub fn listens(&self) -> Result<Vec<Listen>, BadSetting> {
         if self.listen.is_empty() {
             return Err(bad("listen", "is empty".to_owned(), LISTEN));
@@ -85,12 +88,20 @@ impl Config {
         self.listen.iter().map(read).collect()
     }
 
+    /// Who may send.
+    ///
+    /// # Errors
+    /// At the first text that is no address.
     pub fn allowed(&self) -> Result<Vec<Network>, BadSetting> {
         let read =
             |text: &String| Network::parse(text).ok_or_else(|| bad("allow", format!("{text:?} is no address"), ALLOW));
         self.allow.iter().map(read).collect()
     }
 
+    /// What leads outside.
+    ///
+    /// # Errors
+    /// At the first text that is neither an address nor a domain.
     pub fn trunks(&self) -> Result<Vec<Trunk>, BadSetting> {
         let read = |text: &String| {
             Trunk::parse(text)

@@ -1,4 +1,4 @@
-//! A mirror of SIP signalling, sent as HEPv3 by the phone system itself or by a sniffer beside it.
+//! A mirror of SIP signalling, sent as HEP, version 3, by the phone system itself or by a sniffer beside it.
 //!
 //! It is listened to and never answered. A mirror has no snapshot: what began before the bridge did is not known.
 

@@ -1,4 +1,4 @@
-//! One HEPv3 packet: chunks in any order, each with its vendor, type and length (HEP3 Network Protocol Specification, revision 37).
+//! One packet of HEP, version 3: chunks in any order, each with its vendor, type and length (HEP3 Network Protocol Specification, revision 37).
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -70,6 +70,9 @@ struct Chunks<'a> {
 
 impl<'a> Packet<'a> {
     /// Reads a packet that fills a datagram or a frame; what follows its length is not looked at.
+    ///
+    /// # Errors
+    /// Why it is not read.
     pub fn read(bytes: &'a [u8]) -> Result<Self, BadPacket> {
         let length = length(bytes)?.ok_or(BadPacket::Length)?;
         let mut rest = bytes.get(HEAD..length).ok_or(BadPacket::Length)?;
@@ -87,6 +90,9 @@ impl<'a> Packet<'a> {
 }
 
 /// How long the packet is that begins here; `None`: more octets are needed to tell.
+///
+/// # Errors
+/// When no packet begins here.
 pub fn length(bytes: &[u8]) -> Result<Option<usize>, BadPacket> {
     let begins = bytes.iter().zip(ID).all(|(byte, id)| byte == id);
     match bytes.first() {

@@ -7,6 +7,7 @@
 
 pub mod asterisk;
 mod clock;
+pub mod mirror;
 pub mod notifier;
 pub mod player;
 pub mod recording;

@@ -135,10 +135,12 @@ fn owner(row: &Value) -> Option<String> {
 /// the answer, talk, ending, and of some the Call-ID and the start.
 pub fn table(path: &Path) -> Vec<Row> {
     let text = std::fs::read_to_string(path).unwrap();
-    text.lines().enumerate().map(|(index, line)| line_of(index + 1, &line.split('\t').collect::<Vec<_>>())).collect()
+    text.lines().enumerate().map(|(index, line)| line_of(index + 1, line)).collect()
 }
 
-fn line_of(number: usize, fields: &[&str]) -> Row {
+/// One line of such a table.
+pub fn line_of(number: usize, line: &str) -> Row {
+    let fields: Vec<&str> = line.split('\t').collect();
     let (kind, caller, dialed, answered) = (fields[0], fields[1], fields[2], fields[4]);
     let is_extension = |text: &str| text.len() == 3;
     let outbound = is_extension(caller) && !is_extension(dialed);

@@ -39,7 +39,7 @@ pub async fn compare(scene: &Scene<'_>, rows: &[Row], people: &People) -> Vec<St
     let mut ordered: Vec<&Row> = rows.iter().filter(|row| row.logged).collect();
     ordered.sort_by(|a, b| a.start.total_cmp(&b.start));
     for row in ordered {
-        let who = row.party.as_ref().map(|number| people.names[number].clone());
+        let who = row.party.as_ref().and_then(|number| people.names.get(number)).cloned();
         let fits = |task: &Record| {
             let key = task["CallObject"].as_str().unwrap();
             let linked = task.get("WhoId").and_then(Value::as_str).map(|id| contacts[id].clone());

@@ -65,7 +65,7 @@ impl Map {
 
     /// How well a leg fits; none: not at all.
     fn rank(&self, handle: Handle, seen: &Seen<'_, '_>, number: &str, shown: &str) -> Option<(u8, bool)> {
-        let leg = self.legs.get(handle).filter(|leg| !leg.cancelled)?;
+        let leg = self.legs.get(handle).filter(|leg| !leg.is_cancelled())?;
         if !leg.called_in() && !leg.is_answered() {
             return None;
         }

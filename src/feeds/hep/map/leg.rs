@@ -20,7 +20,12 @@ pub type Handle = u64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    Calling,
+    Called,
+    /// With a challenge: the same INVITE comes again.
+    Challenged,
+    Rings,
+    /// The caller has given up; an answer may still win over that.
+    Cancelled,
     Answered,
 }
 
@@ -45,15 +50,11 @@ pub struct Leg {
     /// What the far end dialled; what the phone system dialled to reach it.
     pub dialed: String,
     pub state: State,
-    pub rings: bool,
-    /// A challenge was sent: the same INVITE comes again.
-    pub challenged: bool,
-    /// The number of the last message's arrival, by the clock of this machine and by the mirror's.
+    /// When the last message came, by the clock of this machine and by the mirror's.
     pub heard: Instant,
     pub seen: Timestamp,
     /// How long the dialog lives without a refresh (RFC 4028).
     pub session: Option<Duration>,
-    pub cancelled: bool,
     /// An offer that would change the hold, by its `CSeq`.
     pub offer: Option<(u32, bool)>,
     pub held: bool,
@@ -72,6 +73,10 @@ pub struct Leg {
 impl Leg {
     pub fn is_answered(&self) -> bool {
         self.state == State::Answered
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.state == State::Cancelled
     }
 
     pub fn called_in(&self) -> bool {

@@ -1,7 +1,7 @@
 //! From mirrored SIP to what happened to calls. Pure: packets and the time come in, events go out.
 //!
 //! A *leg* is one line between the phone system and a far end: an INVITE that comes in, or one branch of one that goes out. Through
-//! a proxy both have one Call-ID. A phone system that ends each call and begins another (a B2BUA: Asterisk, FreeSWITCH, 3CX) gives
+//! a proxy both have one Call-ID. A phone system that ends each call and begins another (a B2BUA: Asterisk, `FreeSWITCH`, 3CX) gives
 //! each a Call-ID of its own; [`join`] finds what belongs together. Who hears whom is in [`wiring`], transfers are in [`transfer`].
 
 mod dialog;
@@ -88,6 +88,9 @@ impl Map {
     }
 
     /// One packet with this SIP in it, which arrived at `now`.
+    ///
+    /// # Errors
+    /// Why no call is followed by it.
     pub fn packet(&mut self, packet: &Packet<'_>, octets: &[u8], now: Instant) -> Result<Vec<CallEvent>, PassedOver> {
         let message = Message::read(octets)?;
         if concerns_calls(&message) {
@@ -103,8 +106,8 @@ impl Map {
     pub fn expire(&mut self, now: Instant, at: Timestamp) -> Vec<CallEvent> {
         let silent = |leg: &Leg| {
             let limit = match leg.state {
-                State::Calling if leg.cancelled || leg.challenged => MAX_LINGER,
-                State::Calling => MAX_RINGING,
+                State::Cancelled | State::Challenged => MAX_LINGER,
+                State::Called | State::Rings => MAX_RINGING,
                 State::Answered => leg.session.map_or(MAX_SILENCE, |session| session + SESSION_GRACE),
             };
             now.saturating_duration_since(leg.heard) > limit
@@ -156,7 +159,7 @@ impl Map {
         let repeated = self.legs.find(it.call_id, |leg| {
             let again = same_tag(leg) && leg.branch == it.branch && !it.branch.is_empty();
             let retried = same_tag(leg) && leg.called_in() && leg.far == seen.source;
-            let met = same_tag(leg) && leg.challenged && leg.far == seen.destination;
+            let met = same_tag(leg) && leg.state == State::Challenged && leg.far == seen.destination;
             again || retried || met
         });
         if let Some(handle) = repeated {
@@ -184,7 +187,9 @@ impl Map {
             if seen.it.cseq.number > leg.cseq {
                 leg.cseq = seen.it.cseq.number;
                 seen.it.branch.clone_into(&mut leg.branch);
-                leg.challenged = false;
+                if leg.state == State::Challenged {
+                    leg.state = State::Called;
+                }
             }
         }
     }
@@ -292,9 +297,9 @@ impl Map {
     fn answer(&mut self, seen: Seen<'_, '_>, code: u16) {
         let it = seen.it;
         let Some(handle) = self.legs.find(it.call_id, |leg| leg.branch == it.branch && !it.branch.is_empty()) else {
-            if it.to.tag().is_empty()
-                || self.legs.find(it.call_id, |leg| leg.has_tags(it.from.tag(), it.to.tag())).is_none()
-            {
+            // That of a re-INVITE comes within a dialog that is known.
+            let within = |leg: &Leg| leg.is_answered() && leg.has_tags(it.from.tag(), it.to.tag());
+            if self.legs.find(it.call_id, within).is_none() {
                 self.keep_early(&seen);
             }
             return self.offer_answered(seen, code);
@@ -312,7 +317,7 @@ impl Map {
             100 => {}
             101..=199 => self.progress(handle, seen, code),
             200..=299 => self.accepted(handle, seen),
-            401 | 407 => leg.challenged = true,
+            401 | 407 => leg.state = State::Challenged,
             _ => self.refused(handle, code, seen.at),
         }
     }
@@ -320,7 +325,8 @@ impl Map {
     fn progress(&mut self, handle: Handle, seen: Seen<'_, '_>, code: u16) {
         self.shows(handle, seen, true);
         let Some(leg) = self.legs.get_mut(handle) else { return };
-        if !leg.called_in() && !leg.cancelled && matches!(code, 180 | 183) && !std::mem::replace(&mut leg.rings, true) {
+        if !leg.called_in() && matches!(leg.state, State::Called | State::Challenged) && matches!(code, 180 | 183) {
+            leg.state = State::Rings;
             let to = leg.line.clone();
             self.dial(handle, to, DialState::Ringing, seen.at);
         }
@@ -345,7 +351,7 @@ impl Map {
 
     /// Tells that a far end had cancelled, now that no answer has won over that.
     fn gave_up(&mut self, handle: Handle, at: Timestamp) {
-        let gave_up = self.legs.get(handle).filter(|leg| leg.called_in() && leg.cancelled && !leg.is_answered());
+        let gave_up = self.legs.get(handle).filter(|leg| leg.called_in() && leg.is_cancelled());
         if let Some(leg) = gave_up.map(|leg| leg.line.clone()) {
             self.tell(at, What::HangupAsked { leg, cancelled: true });
         }
@@ -367,7 +373,11 @@ impl Map {
         let Some(leg) = self.legs.get_mut(handle) else { return };
         leg.heard = seen.now;
         // Of a leg that calls in, the answer may still win (RFC 3261 9.1).
-        if leg.is_answered() || std::mem::replace(&mut leg.cancelled, true) || leg.called_in() {
+        if matches!(leg.state, State::Answered | State::Cancelled) {
+            return;
+        }
+        leg.state = State::Cancelled;
+        if leg.called_in() {
             return;
         }
         let line = leg.line.clone();
@@ -404,7 +414,7 @@ impl Map {
 
     /// A leg of which nothing has been heard for too long.
     fn lost(&mut self, handle: Handle, at: Timestamp) {
-        let (seen, cancelled) = self.legs.get(handle).map_or((at, false), |leg| (leg.seen, leg.cancelled));
+        let (seen, cancelled) = self.legs.get(handle).map_or((at, false), |leg| (leg.seen, leg.is_cancelled()));
         if cancelled {
             self.gave_up(handle, seen);
             return self.end(handle, Cause::Normal, seen);
@@ -419,7 +429,7 @@ impl Map {
 
     fn take_out(&mut self, handle: Handle, at: Timestamp) -> Option<(LegId, bool)> {
         let leg = self.legs.get(handle)?;
-        if !leg.called_in() && !leg.is_answered() && !leg.cancelled {
+        if !leg.called_in() && !matches!(leg.state, State::Answered | State::Cancelled) {
             let to = leg.line.clone();
             self.dial(handle, to, DialState::Over, at);
         }
@@ -487,13 +497,10 @@ fn new_leg(seen: &Seen<'_, '_>, line: LegId, side: crate::calls::event::Side, or
         own: String::new(),
         shown: String::new(),
         dialed: String::new(),
-        state: State::Calling,
-        rings: false,
-        challenged: false,
+        state: State::Called,
         heard: seen.now,
         seen: seen.at,
         session: None,
-        cancelled: false,
         offer: None,
         held: false,
         dialer: None,

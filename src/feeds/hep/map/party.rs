@@ -51,7 +51,7 @@ fn is_anonymous(from: &NameAddr<'_>) -> bool {
 /// The number dialled first: that of the oldest diversion (RFC 5806, RFC 7044), else the one asked for.
 pub fn dialed(invite: &Message<'_>) -> String {
     let diverted = invite.values(Name::Diversion).filter_map(NameAddr::read).last();
-    let first = diverted.or_else(|| invite.values(Name::HistoryInfo).filter_map(NameAddr::read).next());
+    let first = diverted.or_else(|| invite.values(Name::HistoryInfo).find_map(NameAddr::read));
     let asked = || invite.request_uri().map(|uri| uri.who().into_owned());
     first.map(|address| address.uri.who().into_owned()).filter(|who| !who.is_empty()).or_else(asked).unwrap_or_default()
 }

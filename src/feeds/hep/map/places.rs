@@ -30,6 +30,8 @@ pub enum Trunk {
 pub struct NotATrunk(String);
 
 impl Trunk {
+    /// # Errors
+    /// When it is neither.
     pub fn parse(text: &str) -> Result<Self, NotATrunk> {
         if let Ok(address) = text.parse::<SocketAddr>() {
             return Ok(Self::Address(address.ip().to_canonical(), Some(address.port())));
@@ -99,9 +101,8 @@ impl Places {
         let passed_on = invite.values(Name::Via).nth(1).is_some();
         match self.hubs.busier(source, destination) {
             Some(busier) if busier == source => FarEnd::Destination,
-            Some(_) => FarEnd::Source,
             None if passed_on => FarEnd::Destination,
-            None => FarEnd::Source,
+            Some(_) | None => FarEnd::Source,
         }
     }
 
