@@ -223,7 +223,7 @@ impl Twins {
         let other_wins = (is_told(&other), leads(&other)) > (is_told(key), leads(key))
             || (is_told(&other) && is_told(key) && self.is_older(&other, key));
         let (shown, hidden) = if other_wins { (other, key.clone()) } else { (key.clone(), other) };
-        self.pair(shown, hidden, out);
+        self.pair(&shown, &hidden, out);
     }
 
     fn is_older(&self, one: &CallKey, other: &CallKey) -> bool {
@@ -231,15 +231,15 @@ impl Twins {
         started(one) < started(other)
     }
 
-    fn pair(&mut self, shown: CallKey, hidden: CallKey, out: &mut Vec<Step>) {
-        if let Some(seen) = self.seen.get_mut(&hidden) {
+    fn pair(&mut self, shown: &CallKey, hidden: &CallKey, out: &mut Vec<Step>) {
+        if let Some(seen) = self.seen.get_mut(hidden) {
             let was = std::mem::replace(&mut seen.fate, Fate::Alias(shown.clone()));
             if let Fate::Shown(_) = was {
                 out.push(Step::Forget { call: hidden.clone(), into: Some(shown.clone()) });
             }
         }
-        if let Some(seen) = self.seen.get_mut(&shown) {
-            let was = std::mem::replace(&mut seen.fate, Fate::Shown(Some(hidden)));
+        if let Some(seen) = self.seen.get_mut(shown) {
+            let was = std::mem::replace(&mut seen.fate, Fate::Shown(Some(hidden.clone())));
             if let Fate::Held { steps, .. } = was {
                 out.extend(steps);
             }
@@ -260,7 +260,7 @@ impl Twins {
         match step {
             Step::Pop { extension, state, .. } => out.push(Step::Pop { call: shown.call.clone(), extension, state }),
             Step::Update { extension, state, .. } => {
-                out.push(Step::Update { call: shown.call.clone(), extension, state })
+                out.push(Step::Update { call: shown.call.clone(), extension, state });
             }
             Step::Withdraw { extension, reason, .. } => {
                 out.push(Step::Withdraw { call: of.clone(), extension, reason });
