@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Makes the corpus that fuzzing begins with out of the recordings in tests/fixtures: fuzz/corpus/sip and fuzz/corpus/hep."""
+"""Makes the corpus that fuzzing begins with out of the recordings in tests/fixtures: fuzz/corpus/sip, hep and dialog."""
 import gzip, pathlib, shutil
 
 root = pathlib.Path(__file__).resolve().parent.parent
 fixtures, corpus = root / "tests/fixtures", root / "fuzz/corpus"
-for name in ("sip", "hep"):
+for name in ("sip", "hep", "dialog"):
     (corpus / name).mkdir(parents=True, exist_ok=True)
 for file in (fixtures / "rfc4475").glob("*.dat"):
     shutil.copy(file, corpus / "sip" / file.name)
@@ -18,3 +18,6 @@ for file in (fixtures / "hep").glob("*.hex.gz"):
         if head > 0:
             start = packet.rfind(b"\x00\x0f", 0, head) + 4
             (corpus / "sip" / f"{file.name}-{nth}").write_bytes(packet[start:])
+for file in (fixtures / "dialog-info").glob("*.txt"):
+    documents = [part.split(b"</dialog-info>")[0] + b"</dialog-info>" for part in file.read_bytes().split(b"<?xml")[1:]]
+    (corpus / "dialog" / file.stem).write_bytes(b"\0".join(b"<?xml" + document for document in documents[:40]))

@@ -74,6 +74,7 @@ fn a_library_stays_behind_its_door() {
         ("oauth2::", &["salesforce/oauth"]),
         ("config::Config as", &["settings/load"]),
         ("rlibphonenumber", &["phone"]),
+        ("rsip::", &["feeds/sip/"]),
     ];
     let (mut files, mut wrong) = (Vec::new(), Vec::new());
     sources(&root, &mut files);

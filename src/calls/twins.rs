@@ -7,10 +7,13 @@
 //! Two calls are one when
 //!
 //! 1. they share the id of a leg that leads outside (a Call-ID, a channel's id); or
-//! 2. direction and outside number are the same, an agent is in both, and the leader's is open, or ended less than [`AFTER`] ago and rang
-//!    that agent within [`APART`] of the other; of several, the one that began nearest. A number that one of them withholds is the same
-//!    as any, if both rang the agent within [`APART_WITHHELD`]; or
-//! 3. no agent is known yet on either side, and direction, number and the moment of the beginning, within [`APART_WITHHELD`], are the same.
+//! 2. direction and outside number are the same, an agent is in both, and both are open, or rang that agent within [`APART`] of each
+//!    other. A number that one of them withholds is the same as any, if both rang the agent within [`APART_WITHHELD`]; or
+//! 3. no agent is known yet on either side, and direction, number and the moment of the beginning, within [`APART_WITHHELD`], are the same; or
+//! 4. an agent was rung in both, or dialled in both, within [`TOGETHER`]: the other feed took the number or the direction for another.
+//!
+//! Of several, the nearest by these rules, then one that has no other name yet, then the one that began nearest. The other feed may take
+//! one call of the leader for two: then both are other names for it.
 //!
 //! A call that only the other feed sees waits [`PATIENCE`] for the leader before it is shown as one of its own.
 
@@ -31,6 +34,8 @@ const AFTER: Duration = Duration::from_secs(5);
 const LONG_AFTER: Duration = Duration::from_hours(12);
 const APART: SignedDuration = SignedDuration::from_secs(5);
 const APART_WITHHELD: SignedDuration = SignedDuration::from_secs(2);
+/// One phone that rings is told by both feeds within this time.
+const TOGETHER: SignedDuration = SignedDuration::from_millis(500);
 
 /// Which feeds are of one phone system, and what each sees.
 #[derive(Debug, Default)]
@@ -197,10 +202,19 @@ impl Twins {
         else {
             return;
         };
-        let free = |seen: &Seen| matches!(seen.fate, Fate::Shown(None) | Fate::Held { .. });
-        let others = self.seen.iter().filter(|(_, it)| free(it) && self.are_of_one_pbx(&it.call.feed, &own.call.feed));
-        let same = others.filter_map(|(other, it)| Some((distance(own, it)?, other.clone())));
-        let Some((_, other)) = same.min() else {
+        let may_be = |it: &Seen| match &it.fate {
+            Fate::Shown(None) | Fate::Held { .. } => true,
+            // The leader's calls are not split by what the other feed takes them for.
+            Fate::Shown(Some(_)) => self.leaders.contains_key(&own.call.feed),
+            Fate::Alias(_) | Fate::Done => false,
+        };
+        let others =
+            self.seen.iter().filter(|(_, it)| may_be(it) && self.are_of_one_pbx(&it.call.feed, &own.call.feed));
+        let same = others.filter_map(|(other, it)| {
+            let (rule, apart) = nearness(own, it)?;
+            Some((rule, matches!(it.fate, Fate::Shown(Some(_))), apart, other.clone()))
+        });
+        let Some((_, _, _, other)) = same.min() else {
             return;
         };
         // The one that has been told keeps its key; of two that have not, or have, the leader's does.
@@ -209,7 +223,7 @@ impl Twins {
         let other_wins = (is_told(&other), leads(&other)) > (is_told(key), leads(key))
             || (is_told(&other) && is_told(key) && self.is_older(&other, key));
         let (shown, hidden) = if other_wins { (other, key.clone()) } else { (key.clone(), other) };
-        self.pair(shown, hidden, out);
+        self.pair(&shown, &hidden, out);
     }
 
     fn is_older(&self, one: &CallKey, other: &CallKey) -> bool {
@@ -217,15 +231,15 @@ impl Twins {
         started(one) < started(other)
     }
 
-    fn pair(&mut self, shown: CallKey, hidden: CallKey, out: &mut Vec<Step>) {
-        if let Some(seen) = self.seen.get_mut(&hidden) {
+    fn pair(&mut self, shown: &CallKey, hidden: &CallKey, out: &mut Vec<Step>) {
+        if let Some(seen) = self.seen.get_mut(hidden) {
             let was = std::mem::replace(&mut seen.fate, Fate::Alias(shown.clone()));
             if let Fate::Shown(_) = was {
                 out.push(Step::Forget { call: hidden.clone(), into: Some(shown.clone()) });
             }
         }
-        if let Some(seen) = self.seen.get_mut(&shown) {
-            let was = std::mem::replace(&mut seen.fate, Fate::Shown(Some(hidden)));
+        if let Some(seen) = self.seen.get_mut(shown) {
+            let was = std::mem::replace(&mut seen.fate, Fate::Shown(Some(hidden.clone())));
             if let Fate::Held { steps, .. } = was {
                 out.extend(steps);
             }
@@ -246,7 +260,7 @@ impl Twins {
         match step {
             Step::Pop { extension, state, .. } => out.push(Step::Pop { call: shown.call.clone(), extension, state }),
             Step::Update { extension, state, .. } => {
-                out.push(Step::Update { call: shown.call.clone(), extension, state })
+                out.push(Step::Update { call: shown.call.clone(), extension, state });
             }
             Step::Withdraw { extension, reason, .. } => {
                 out.push(Step::Withdraw { call: of.clone(), extension, reason });
@@ -270,36 +284,32 @@ fn key_of(step: &Step) -> &CallKey {
     }
 }
 
-/// How far apart two views of one call began; `None`: they are not of one call.
-fn distance(own: &Seen, other: &Seen) -> Option<SignedDuration> {
+/// By which rule two views are of one call, and how far apart they began; `None`: they are not of one.
+fn nearness(own: &Seen, other: &Seen) -> Option<(u8, SignedDuration)> {
     let (one, two) = (&own.call, &other.call);
     let apart = one.started.duration_since(two.started).abs();
     if one.outside_legs.iter().any(|leg| two.outside_legs.contains(leg)) {
-        return Some(SignedDuration::ZERO);
+        return Some((1, apart));
     }
-    if one.direction != two.direction {
-        return None;
-    }
-    let is_withheld = [one, two].iter().any(|call| call.party.number == PhoneNumber::Withheld);
-    if !is_withheld && one.party.number != two.party.number {
-        return None;
-    }
-    let common: Vec<&Extension> = one
-        .agents
-        .iter()
-        .map(|part| &part.extension)
-        .filter(|it| two.agents.iter().any(|part| part.extension == **it))
-        .collect();
-    let rang =
-        common.iter().filter_map(|agent| Some(first(one, agent)?.duration_since(first(two, agent)?).abs())).min();
-    let within = |limit: SignedDuration| rang.is_some_and(|rang| rang <= limit);
+    let is_in_two = |agent: &&Extension| two.agents.iter().any(|part| part.extension == **agent);
+    let common: Vec<&Extension> = one.agents.iter().map(|part| &part.extension).filter(is_in_two).collect();
+    let met = |agent: &&Extension| Some(first(one, agent)?.duration_since(first(two, agent)?).abs());
+    let met = common.iter().filter_map(met).min();
+    let within = |limit: SignedDuration| met.is_some_and(|met| met <= limit);
     let both_open = own.ended.is_none() && other.ended.is_none();
-    let same = match (common.is_empty(), is_withheld) {
-        (true, withheld) => !withheld && one.agents.is_empty() && two.agents.is_empty() && apart <= APART_WITHHELD,
-        (false, true) => within(APART_WITHHELD),
-        (false, false) => both_open || within(APART),
-    };
-    same.then_some(apart)
+    let is_withheld = [one, two].iter().any(|call| call.party.number == PhoneNumber::Withheld);
+    let same_direction = one.direction == two.direction;
+    let same_number = same_direction && one.party.number == two.party.number && !is_withheld;
+    if same_number && !common.is_empty() && (both_open || within(APART)) {
+        return Some((2, apart));
+    }
+    if is_withheld && same_direction && within(APART_WITHHELD) {
+        return Some((2, apart));
+    }
+    if same_number && one.agents.is_empty() && two.agents.is_empty() && apart <= APART_WITHHELD {
+        return Some((3, apart));
+    }
+    within(TOGETHER).then_some((4, apart))
 }
 
 /// When an agent first had to do with a call.

@@ -63,9 +63,7 @@ pub(super) async fn run(args: Args, context: Context) -> anyhow::Result<()> {
             let playing = async { packets.play(address).await.context("the capture could not be played") };
             on_stage(stage, playing).await
         }
-        kind => {
-            bail!("`{}` cannot be replayed yet; expected asterisk-ari, hep or sip-dialog", kind.escape_debug())
-        }
+        kind => bail!("`{}` cannot be replayed yet; expected asterisk-ari, hep or sip-dialog", kind.escape_debug()),
     }
 }
 

@@ -21,4 +21,5 @@ mod recordings;
 mod restart;
 mod secrecy;
 mod support;
+mod twins;
 mod watching;

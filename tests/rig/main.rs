@@ -3,6 +3,7 @@
 //! `.ci/run` runs it, in a network of its own. By hand: `unshare --map-root-user --net sh -c 'ip link set lo up; cargo test --test rig
 //! -- --ignored --test-threads 1'`.
 
+mod dialog;
 mod hep;
 mod kamailio;
 #[path = "../it/support/mod.rs"]

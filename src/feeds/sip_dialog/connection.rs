@@ -25,7 +25,7 @@ use crate::feeds::sip::{Message, response};
 /// Answers that are kept for requests that come again.
 const ANSWERS: usize = 256;
 /// With nothing else to do, this long until the next look.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 /// What all connections of one feed share.
 pub struct Feed {
@@ -261,7 +261,7 @@ impl<'a> Connection<'a> {
             match out {
                 Out::Send(octets) => self.send(&octets).await?,
                 Out::Lost(reason) => self.part_lost(index, &reason).await,
-                Out::Refused(reason) => self.refused(index, reason),
+                Out::Refused(reason) => self.refused(index, &reason),
                 Out::Unauthorized(reason) => return Err(Loss::new(reason).pausing(self.feed.limits.long_pause)),
             }
         }
@@ -277,11 +277,11 @@ impl<'a> Connection<'a> {
         self.say_if_none_is_up(reason);
     }
 
-    fn refused(&mut self, index: usize, reason: String) {
+    fn refused(&mut self, index: usize, reason: &str) {
         let Some(watch) = self.watches.get(index) else { return };
         let what = watch.what().to_owned();
-        self.say_if_none_is_up(&reason);
-        if self.told.insert((what.clone(), reason.clone())) {
+        self.say_if_none_is_up(reason);
+        if self.told.insert((what.clone(), reason.to_owned())) {
             tracing::warn!(agent.extension = what, reason, "an extension cannot be watched; it is tried again");
         }
     }

@@ -57,6 +57,10 @@ impl Transport {
 }
 
 impl Server {
+    /// What the settings say.
+    ///
+    /// # Errors
+    /// When `server` is no address of a SIP server.
     pub fn of(config: &Config) -> Result<Self, BadServer> {
         let uri = Uri::read(&config.server).ok_or(BadServer)?;
         let transport = match (uri.scheme, uri.params.get("transport").map(str::to_ascii_lowercase).as_deref()) {
@@ -82,6 +86,9 @@ impl Server {
     }
 
     /// The addresses to try, in their order.
+    ///
+    /// # Errors
+    /// When the name cannot be resolved.
     pub async fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         let port = self.port.unwrap_or(self.transport.port());
         Ok(tokio::net::lookup_host((self.host.as_str(), port)).await?.collect())

@@ -79,7 +79,7 @@ fn sip_dialog(feed: &str, config: &sip_dialog::Config, settings: &Settings, find
     if config.username.is_empty() && !findings.is_wrong(&key("username")) {
         findings.problem(&key("username"), "is not set", "the user of an account that may subscribe");
     }
-    if !config.list.is_empty() && !(config.list.starts_with("sip:") || config.list.starts_with("sips:")) {
+    if !config.list.is_empty() && !["sip:", "sips:"].iter().any(|scheme| config.list.starts_with(scheme)) {
         findings.problem(&key("list"), "is no SIP address", "an address such as \"sip:blf-list@pbx.example\"");
     }
     let plain = |extension: &&String| extension.is_empty() || extension.contains(['@', '<', '>', ' ', ':']);

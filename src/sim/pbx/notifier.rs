@@ -274,24 +274,21 @@ impl World {
             return Answer::plain(head, 423, &fields, None);
         }
         let expires = expires.min(state.manners.max_expires);
-        let subscription = match state.subscriptions.get(&call_id) {
-            Some(known) => Subscription { expires, peer: peer.clone(), ..known.clone() },
-            None => {
-                state.tag += 1;
-                let uri = first.split_whitespace().nth(1).unwrap_or_default();
-                let extension = uri.trim_start_matches("sip:").split('@').next().unwrap_or_default().to_owned();
-                let contact = value("Contact").trim_matches(['<', '>']).to_owned();
-                let us = format!("{};tag=pbx{}", value("To"), state.tag);
-                Subscription {
-                    extension,
-                    peer: peer.clone(),
-                    call_id: call_id.clone(),
-                    watcher: value("From"),
-                    us,
-                    contact,
-                    cseq: 0,
-                    expires,
-                }
+        let subscription = if let Some(known) = state.subscriptions.get(&call_id) {
+            Subscription { expires, peer: peer.clone(), ..known.clone() }
+        } else {
+            state.tag += 1;
+            let uri = first.split_whitespace().nth(1).unwrap_or_default();
+            let extension = uri.trim_start_matches("sip:").split('@').next().unwrap_or_default().to_owned();
+            Subscription {
+                extension,
+                peer: peer.clone(),
+                call_id: call_id.clone(),
+                watcher: value("From"),
+                us: format!("{};tag=pbx{}", value("To"), state.tag),
+                contact: value("Contact").trim_matches(['<', '>']).to_owned(),
+                cseq: 0,
+                expires,
             }
         };
         let fields = format!("Expires: {expires}\r\nContact: <sip:{}>\r\n", self.socket.address());

@@ -119,17 +119,14 @@ impl Map {
         let nameless = self.lines.iter_mut().find(|((of, _), line)| {
             of == caller && line.is_nameless() && self.now.duration_since(line.began) <= HANDOVER
         });
-        let (leg, is_line) = match nameless {
-            Some((of, line)) => {
-                (line.phase, line.is_callee) = (Phase::Dialing, false);
-                key.0.0.clone_into(&mut line.dialed);
-                line.call = Some(self.next + 1);
-                (line.leg(of), true)
-            }
-            None => {
-                let id = format!("{}/{}/{}", caller.0, key.0.0, self.now.as_millisecond());
-                (phone(caller, crate::calls::event::LegId(id), true, &key.0.0), false)
-            }
+        let (leg, is_line) = if let Some((of, line)) = nameless {
+            (line.phase, line.is_callee) = (Phase::Dialing, false);
+            key.0.0.clone_into(&mut line.dialed);
+            line.call = Some(self.next + 1);
+            (line.leg(of), true)
+        } else {
+            let id = format!("{}/{}/{}", caller.0, key.0.0, self.now.as_millisecond());
+            (phone(caller, crate::calls::event::LegId(id), true, &key.0.0), false)
         };
         let mut talk = Talk::new(Kind::Internal, leg.id.clone(), &caller.0, dialog, &key.0, self.now);
         talk.root = Some(leg.id.clone());
@@ -142,7 +139,7 @@ impl Map {
     /// An extension came up with nobody named, and a colleague's phone has just begun to ring on its behalf.
     pub(super) fn takes_call_of_colleague(&mut self, key: &LineKey) -> bool {
         let fresh = |talk: &&Talk| self.now.duration_since(talk.began) <= HANDOVER;
-        let id = self.internal_call_of(&key.0).filter(|id| self.talks.get(id).as_ref().is_some_and(|it| fresh(it)));
+        let id = self.internal_call_of(&key.0).filter(|id| self.talks.get(id).as_ref().is_some_and(fresh));
         let Some(id) = id.filter(|id| self.takes_place_of_caller(key, *id)) else {
             return false;
         };

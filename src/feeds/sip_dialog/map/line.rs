@@ -104,7 +104,8 @@ impl Line {
     pub fn deadline(&self) -> Option<Timestamp> {
         let longest = if self.phase == Phase::Talking { MAX_TALK } else { MAX_RING };
         let undecided = self.undecided.as_ref().map(|(until, _)| *until);
-        undecided.into_iter().chain([self.began + longest]).min()
+        let too_long = self.call.map(|_| self.began + longest);
+        undecided.into_iter().chain(too_long).min()
     }
 }
 

@@ -29,7 +29,7 @@ impl Algorithm {
             Self::Md5 | Self::Md5Session | Self::Strange => Md5::digest(text).to_vec(),
             Self::Sha256 | Self::Sha256Session => Sha256::digest(text).to_vec(),
         };
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
 }
 

@@ -155,7 +155,9 @@ impl Map {
         let party = Party::read(dialog, &key.0, &self.plan, &self.watched);
         let known = self.lines.get(key).map(|line| line.phase);
         match (known, dialog.state) {
-            (_, None) | (None, Some(State::Terminated)) => {}
+            (_, None)
+            | (None, Some(State::Terminated))
+            | (Some(Phase::Dialing), Some(State::Trying | State::Early)) => {}
             (Some(_), Some(State::Terminated)) => self.ends(key, dialog),
             (None, Some(State::Trying | State::Early)) => self.begins(key, dialog, &party),
             (None, Some(State::Confirmed)) => {
@@ -166,7 +168,6 @@ impl Map {
             (Some(Phase::Talking), Some(State::Trying | State::Early)) => self.rings_besides(key, dialog, &party),
             (Some(Phase::Talking), Some(State::Confirmed)) => self.rings_no_more_besides(key),
             (Some(Phase::Ringing), Some(State::Trying | State::Early)) => self.rings_on(key, dialog, &party),
-            (Some(Phase::Dialing), Some(State::Trying | State::Early)) => {}
         }
         if let Some(line) = self.lines.get_mut(key) {
             line.seen = self.now;
@@ -284,7 +285,7 @@ impl Map {
         let id = self.next + 1;
         let Some(line) = self.lines.get_mut(key) else { return };
         line.enter(id);
-        line.dialed = party.number().to_owned();
+        party.number().clone_into(&mut line.dialed);
         let (phone, to) = (line.leg(key), far.id.clone());
         talk.root = Some(phone.id.clone());
         self.add(talk);
