@@ -3,9 +3,15 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use ctibridge::calls::event::{Cause, DialState, Leg, LegId, Presentation, Side, What};
+use ctibridge::calls::Site;
+use ctibridge::calls::event::{CallEvent, Cause, DialState, Leg, LegId, Presentation, Side, What};
+use ctibridge::calls::feed::{FeedMessage, Snapshot};
+use ctibridge::calls::record::{CallRecord, OpenCall};
+use ctibridge::calls::step::Step;
+use ctibridge::calls::tracker::Tracker;
 use ctibridge::feeds::hep::map::{Map, Trunk};
 use ctibridge::feeds::hep::packet::{Packet, Payload};
+use ctibridge::phone::NumberPlan;
 use jiff::Timestamp;
 
 const CARRIER: &str = "192.0.2.1:5060";
@@ -206,7 +212,7 @@ fn each_refusal_has_its_cause() {
         mirror.see(ALICE, PBX, "INVITE sip:+442@pbx SIP/2.0", from, "1 INVITE", "");
         mirror.see(PBX, CARRIER, "INVITE sip:+442@192.0.2.1 SIP/2.0", to, "1 INVITE", "");
         let events = mirror.see(CARRIER, PBX, &format!("SIP/2.0 {status}"), Dialog { to: "t", ..to }, "1 INVITE", "");
-        let gone = What::Gone { leg: leg("c;z9hG4bK2"), cause: expected };
+        let gone = What::Gone { leg: leg("c"), cause: expected };
         assert_eq!(events.last(), Some(&gone), "{status}");
     }
 }
@@ -304,4 +310,39 @@ fn a_registration_tells_whose_phone_it_is() {
     let events =
         mirror.see(PBX, ALICE, "INVITE sip:x7f3@10.0.0.101:5060 SIP/2.0", dialog("c", "f", "", "2"), "1 INVITE", "");
     assert_eq!(appeared(&events).unwrap().side, Side::Phone(ctibridge::calls::record::Extension("y".into())));
+}
+
+fn tracker(open: Vec<OpenCall>, now: Instant) -> Tracker {
+    let site = Site { bridge: "hq".into(), plan: NumberPlan::new("GB", "", "2-6").unwrap() };
+    let (mut tracker, _) = Tracker::new(&site, &["pbx1".into()], open, now);
+    tracker.handle("pbx1", FeedMessage::Up(Snapshot::Unknowable), now);
+    tracker
+}
+
+fn ended(steps: &[Step]) -> Vec<&CallRecord> {
+    steps.iter().filter_map(|step| if let Step::Ended(record) = step { Some(record) } else { None }).collect()
+}
+
+#[test]
+fn a_call_from_before_a_restart_ends_with_its_bye() {
+    let mut before = Mirror::new();
+    let now = before.start;
+    let mut first = tracker(Vec::new(), now);
+    let at = Timestamp::from_second(1_700_000_000).unwrap();
+    let mut tell = |tracker: &mut Tracker, events: Vec<What>| -> Vec<Step> {
+        let told = events.into_iter().map(|what| FeedMessage::Call(CallEvent { at, what }));
+        told.flat_map(|message| tracker.handle("pbx1", message, now)).collect()
+    };
+    let outside = dialog("c", "f", "", "1");
+    let events = before.see(CARRIER, PBX, "INVITE sip:+4930101@pbx SIP/2.0", outside, "1 INVITE", "");
+    tell(&mut first, events);
+    let open = first.open_calls();
+    assert_eq!(open.len(), 1);
+
+    let mut after = Mirror::new();
+    let mut second = tracker(open, now);
+    let events = after.see(CARRIER, PBX, "BYE sip:101@x SIP/2.0", dialog("c", "f", "t", "3"), "2 BYE", "");
+    let steps = tell(&mut second, events);
+    assert_eq!(ended(&steps).len(), 1, "{steps:?}");
+    assert!(second.open_calls().is_empty());
 }

@@ -147,7 +147,7 @@ fn later_layers_win_and_keys_of_other_layers_stay() {
     ));
     site.file(
         "conf.d/20-b.toml",
-        "[bridge]\nname = 'b'\n[[feed]]\nname = 'pbx1'\napp = 'b'\n[[feed]]\nname = 'pbx0'\nkind = 'hep'\nlisten = []",
+        "[bridge]\nname = 'b'\n[[feed]]\nname = 'pbx1'\napp = 'b'\n[[feed]]\nname = 'pbx0'\nkind = 'hep'\nlisten = ['udp://127.0.0.1:9060']",
     );
     site.file(
         "conf.d/10-a.toml",
@@ -344,8 +344,7 @@ fn each_mistake_is_told_where_it_is() {
             "ctibridge.toml:5: feed.m.allow: \"10.0.0.0/33\" is no address; expected addresses such as 10.0.0.7, 10.0.0.0/8 or fd00::/8",
         ),
         (
-            "[[feed]]\nname = 'm'\nkind = 'hep'\nlisten = ['tls://0.0.0.0:9061']\ntls_key = 'k'\ntrunks = ['a.b']"
-                .into(),
+            "[[feed]]\nname = 'm'\nkind = 'hep'\nlisten = ['tls://0.0.0.0:9061']\ntrunks = ['a.b']".into(),
             "ctibridge.toml:3: feed.m.tls_certificate: is not set; expected a PEM file, since `listen` names tls://",
         ),
         (

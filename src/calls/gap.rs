@@ -67,6 +67,15 @@ impl Switchboard {
         self.drain()
     }
 
+    /// A call that an earlier run left open, and of whose legs only the end of this one is seen.
+    pub(super) fn restored_ends(&mut self, leg: &LegId, at: Timestamp) {
+        let known = |call: &Call| call.root.is_none() && call.outside.is_empty() && call.was_outside(leg);
+        let id = self.calls.iter().find(|(_, call)| known(call)).map(|(id, _)| *id);
+        if let Some(id) = id {
+            self.end(id, at, None);
+        }
+    }
+
     /// Ends what has been uncertain for too long.
     pub fn expire(&mut self, now: Instant) -> Vec<Step> {
         self.now = now;

@@ -284,7 +284,7 @@ impl Switchboard {
         self.place_at_last(leg);
         let heard = self.legs.hearing(leg);
         let Some(live) = self.legs.remove(leg) else {
-            return;
+            return self.restored_ends(leg, at);
         };
         self.rewire(&heard, at);
         let Some(id) = live.call else { return };

@@ -15,6 +15,9 @@ const MAX_LEGS: usize = 100_000;
 /// More branches than any call is forked into.
 const MAX_OF_CALL: usize = 64;
 
+/// Legs that are remembered by one number, the latest: what nobody can tell apart is not searched for ever.
+const MAX_MARKED: usize = 256;
+
 /// Our own number of a leg, in the order in which they began.
 pub type Handle = u64;
 
@@ -173,7 +176,11 @@ impl Legs {
         if mark.is_empty() || leg.marks.contains(&mark) {
             return;
         }
-        self.by_mark.entry(mark.clone()).or_default().push(handle);
+        let marked = self.by_mark.entry(mark.clone()).or_default();
+        if marked.len() >= MAX_MARKED {
+            marked.remove(0);
+        }
+        marked.push(handle);
         leg.marks.push(mark);
     }
 

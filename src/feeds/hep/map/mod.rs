@@ -27,7 +27,7 @@ pub use self::places::{NotATrunk, Trunk};
 use self::transfer::Refer;
 use self::wiring::Bridges;
 use super::packet::Packet;
-use crate::calls::event::{CallEvent, Cause, DialState, LegId, Origin, Presentation, What};
+use crate::calls::event::{self, CallEvent, Cause, DialState, LegId, Origin, Presentation, Side, What};
 use crate::calls::record::Extension;
 use crate::feeds::sip::{Essentials, Message, Name, StartLine, Unfit, Unreadable};
 
@@ -39,6 +39,9 @@ const MAX_LINGER: Duration = Duration::from_secs(32);
 const MAX_SILENCE: Duration = Duration::from_hours(4);
 /// What a session may be late with its refresh.
 const SESSION_GRACE: Duration = Duration::from_secs(32);
+
+/// In place of a branch, which no blank is: some leg of this Call-ID is over.
+const WHOLE_CALL: &str = " ";
 
 /// Why the SIP in a packet was passed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -199,11 +202,14 @@ impl Map {
         let side = self.places.side_of_caller(seen.source, seen.message, &it.from);
         let caller = party::caller(seen.message, &it.from);
         let own = match &side {
-            crate::calls::event::Side::Phone(extension) => extension.0.clone(),
-            crate::calls::event::Side::Outside | crate::calls::event::Side::Link(_) => caller.number.clone(),
+            Side::Phone(extension) => extension.0.clone(),
+            Side::Outside | Side::Link(_) => caller.number.clone(),
         };
         let goes_on = self.goes_on(&seen);
-        let line = goes_on.as_ref().map_or_else(|| self.new_line(it.call_id, it.from.tag()), |(line, _)| line.clone());
+        let line = match &goes_on {
+            Some((line, _)) => line.clone(),
+            None => self.new_line(it.call_id, it.from.tag(), &side),
+        };
         let leg = Leg {
             dialed: party::dialed(seen.message),
             own,
@@ -213,7 +219,7 @@ impl Map {
             let withheld = caller.presentation == Presentation::Withheld;
             self.tell(
                 seen.at,
-                What::Appeared(crate::calls::event::Leg {
+                What::Appeared(event::Leg {
                     id: line,
                     side: leg.side.clone(),
                     origin: Origin::CallsIn,
@@ -227,7 +233,7 @@ impl Map {
         let handle = self.legs.add(leg);
         self.mark(handle, &seen);
         if let Some((_, refer)) = goes_on {
-            self.transferred_by_far_end(handle, &refer, seen.at);
+            self.transferred_by_far_end(&refer, seen.at);
         }
     }
 
@@ -236,12 +242,12 @@ impl Map {
         let side = self.places.side_of_callee(seen.destination, seen.message, &it.to);
         let number = seen.message.request_uri().map(|uri| uri.who().into_owned()).unwrap_or_default();
         let own = match &side {
-            crate::calls::event::Side::Phone(extension) => extension.0.clone(),
-            crate::calls::event::Side::Outside | crate::calls::event::Side::Link(_) => number.clone(),
+            Side::Phone(extension) => extension.0.clone(),
+            Side::Outside | Side::Link(_) => number.clone(),
         };
         let shown = party::caller(seen.message, &it.from).number;
         let dialer = self.dialer(&seen, &number, &shown);
-        let line = self.new_line(it.call_id, it.branch);
+        let line = self.new_line(it.call_id, it.branch, &side);
         let leg = Leg {
             dialed: number.clone(),
             own,
@@ -250,10 +256,10 @@ impl Map {
             consults: dialer.is_some_and(|(_, consults)| consults),
             ..new_leg(&seen, line.clone(), side, Origin::IsCalled, seen.destination)
         };
-        let leads_out = leg.side == crate::calls::event::Side::Outside;
+        let leads_out = leg.side == Side::Outside;
         self.tell(
             seen.at,
-            What::Appeared(crate::calls::event::Leg {
+            What::Appeared(event::Leg {
                 id: line.clone(),
                 side: leg.side.clone(),
                 origin: Origin::IsCalled,
@@ -282,10 +288,13 @@ impl Map {
         }
     }
 
-    /// The Call-ID, where it is not taken yet: the same after a restart.
-    fn new_line(&self, call_id: &str, part: &str) -> LegId {
+    /// The leg outside is known by the Call-ID alone: the same after a restart.
+    fn new_line(&self, call_id: &str, part: &str, side: &Side) -> LegId {
         let plain = LegId(call_id.to_owned());
-        let mut line = if self.legs.of_call(call_id).is_empty() { plain } else { LegId(format!("{call_id};{part}")) };
+        if *side == Side::Outside && !self.legs.has_line(&plain) {
+            return plain;
+        }
+        let mut line = LegId(format!("{call_id};{part}"));
         while self.legs.has_line(&line) {
             line.0.push('+');
         }
@@ -388,6 +397,11 @@ impl Map {
         let it = seen.it;
         let legs = self.legs.all(it.call_id, |leg| leg.has_tags(it.from.tag(), it.to.tag()));
         if legs.is_empty() {
+            // Of a call that began before this run of the program did, and that the tracker may know.
+            if !self.ended.has(it.call_id, WHOLE_CALL) {
+                self.ended.add(it.call_id, WHOLE_CALL);
+                self.tell(seen.at, What::Gone { leg: LegId(it.call_id.to_owned()), cause: Cause::Normal });
+            }
             return self.keep_early(&seen);
         }
         for handle in &legs {
@@ -436,6 +450,7 @@ impl Map {
         self.forget_bridge(handle);
         let (leg, goes_on) = self.legs.remove(handle)?;
         self.ended.add(&leg.call_id, &leg.branch);
+        self.ended.add(&leg.call_id, WHOLE_CALL);
         if let Some(dialer) = leg.dialer.and_then(|dialer| self.legs.get_mut(dialer)) {
             dialer.called.retain(|other| *other != handle);
         }
@@ -482,7 +497,7 @@ fn concerns_calls(message: &Message<'_>) -> bool {
     }
 }
 
-fn new_leg(seen: &Seen<'_, '_>, line: LegId, side: crate::calls::event::Side, origin: Origin, far: SocketAddr) -> Leg {
+fn new_leg(seen: &Seen<'_, '_>, line: LegId, side: Side, origin: Origin, far: SocketAddr) -> Leg {
     let it = seen.it;
     Leg {
         line,

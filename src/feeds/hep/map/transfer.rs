@@ -62,7 +62,9 @@ impl Map {
 
     pub(super) fn refer_answered(&mut self, seen: Seen<'_, '_>, code: u16) {
         let it = seen.it;
-        let asked = |leg: &Leg| leg.transfer.as_ref().is_some_and(|it_| it_.cseq == it.cseq.number && !it_.accepted);
+        let asked = |leg: &Leg| {
+            leg.transfer.as_ref().is_some_and(|transfer| transfer.cseq == it.cseq.number && !transfer.accepted)
+        };
         let Some(by) = self.legs.find(it.call_id, |leg| asked(leg) && leg.far_end_has(it.from.tag())) else { return };
         let Some(leg) = self.legs.get_mut(by) else { return };
         if code >= 300 {
@@ -197,7 +199,7 @@ impl Map {
     }
 
     /// The line that goes on in this INVITE: its sender was transferred, and calls the target.
-    pub(super) fn goes_on(&mut self, seen: &Seen<'_, '_>) -> Option<(LegId, TakenOver)> {
+    pub(super) fn goes_on(&mut self, seen: &Seen<'_, '_>) -> Option<(LegId, Refer)> {
         let target = seen.message.request_uri()?.who().into_owned();
         let replaces = seen.message.header(Name::Replaces).and_then(party::replaced);
         let fits = |refer: &Refer| {
@@ -208,11 +210,11 @@ impl Map {
         };
         let at = self.refers.iter().position(fits)?;
         let refer = self.refers.swap_remove(at);
-        Some((self.line(refer.transferee)?, TakenOver(refer)))
+        Some((self.line(refer.transferee)?, refer))
     }
 
-    pub(super) fn transferred_by_far_end(&mut self, _new: Handle, taken: &TakenOver, at: Timestamp) {
-        let TakenOver(refer) = taken;
+    /// The consultation of such a transfer ends in the call.
+    pub(super) fn transferred_by_far_end(&mut self, refer: &Refer, at: Timestamp) {
         let Some(second) = refer.replaces.as_ref().and_then(|call_id| self.consultation(refer.by, call_id)) else {
             return;
         };
@@ -222,6 +224,3 @@ impl Map {
         self.leave(refer.by, at);
     }
 }
-
-/// A transfer that its transferee carries out.
-pub(super) struct TakenOver(Refer);
