@@ -29,13 +29,11 @@ pub async fn keeper(config: &Config, client: &Client, directory: &Directory) -> 
         let objects: Vec<&str> = settings.objects.iter().map(String::as_str).chain(custom).collect();
         Stored::open(&file, index, &endpoint, &objects)
     };
-    match tokio::task::spawn_blocking(open).await {
-        Ok(stored) => Some(Sync::new(client.clone(), config.directory.clone(), stored)),
-        Err(_) => {
-            tracing::error!("the index on disk cannot be opened; Salesforce is asked each time");
-            None
-        }
-    }
+    let Ok(stored) = tokio::task::spawn_blocking(open).await else {
+        tracing::error!("the index on disk cannot be opened; Salesforce is asked each time");
+        return None;
+    };
+    Some(Sync::new(client.clone(), config.directory.clone(), stored))
 }
 
 /// The local copy while no bridge runs: holds the state folder for as long as it is there.

@@ -115,7 +115,7 @@ pub(super) fn escaped(text: &str) -> String {
 impl Done {
     fn read(self) -> Result<Rows, Error> {
         if !(200..300).contains(&self.status) {
-            return Err(refusal::of_part(self.status, self.body));
+            return Err(refusal::of_part(self.status, &self.body));
         }
         let page: Page = serde_json::from_value(self.body)
             .map_err(|_| Error::Garbage { status: self.status, what: "a page of records was expected" })?;

@@ -96,9 +96,9 @@ fn first(body: &[u8]) -> Option<Wire> {
 }
 
 /// A part of a composite call that is no success.
-pub(super) fn of_part(status: u16, body: serde_json::Value) -> Error {
+pub(super) fn of_part(status: u16, body: &serde_json::Value) -> Error {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = serde_json::to_vec(&body).unwrap_or_default();
+    let body = serde_json::to_vec(body).unwrap_or_default();
     Answer { status, headers: HeaderMap::new(), body }.error()
 }
 

@@ -112,6 +112,8 @@ impl Number {
 pub struct Holders {
     pub exact: BTreeSet<String>,
     pub possible: BTreeSet<String>,
+    /// Of those for sure: whose text has more in it than this number, so that a search may not find it.
+    pub beside_more: BTreeSet<String>,
 }
 
 pub struct People {
@@ -225,13 +227,16 @@ impl Maker {
                 let other = Number::draw(&mut self.chance, self.home);
                 let between = *self.chance.choice(&[" / ", "; ", ", ", " or "]).unwrap();
                 let (first, second) = (number.abroad(&mut self.chance), other.abroad(&mut self.chance));
-                self.hold(number, id);
-                self.hold(&other, id);
+                for number in [number, &other] {
+                    self.hold(number, id);
+                    self.note_more(number, id);
+                }
                 return format!("{first}{between}{second}");
             }
             6..10 => {
                 self.count("extension");
                 self.hold(number, id);
+                self.note_more(number, id);
                 let text = if is_home { number.at_home(&mut self.chance) } else { number.abroad(&mut self.chance) };
                 let extension = self.chance.u16(10..9999);
                 let word = *self.chance.choice(&["x", "ext. ", "ext "]).unwrap();
@@ -253,6 +258,10 @@ impl Maker {
             self.count("international");
             number.abroad(&mut self.chance)
         }
+    }
+
+    fn note_more(&mut self, number: &Number, id: &str) {
+        self.truth.entry(number.clone()).or_default().beside_more.insert(id.to_owned());
     }
 
     fn hold(&mut self, number: &Number, id: &str) {

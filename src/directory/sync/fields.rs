@@ -40,18 +40,15 @@ pub(super) async fn learn(client: &Client, config: &Config) -> Result<Learned, E
 
 impl Learned {
     fn take(&mut self, object: &str, shape: Option<Shape>) {
-        match shape {
-            Some(shape) => {
-                let source = Source { shape };
-                match source.touched(None).and_then(|_| source.all()) {
-                    Ok(_) => self.sources.push(source),
-                    Err(error) => self.unreadable.push((object.to_owned(), error.to_string())),
-                }
-            }
-            None => {
-                let why = "none of its phone fields can be seen; give the user of ctibridge access to them";
-                self.unreadable.push((object.to_owned(), why.to_owned()));
-            }
+        let Some(shape) = shape else {
+            let why = "none of its phone fields can be seen; give the user of ctibridge access to them";
+            self.unreadable.push((object.to_owned(), why.to_owned()));
+            return;
+        };
+        let source = Source { shape };
+        match source.touched(None).and_then(|_| source.all()) {
+            Ok(_) => self.sources.push(source),
+            Err(error) => self.unreadable.push((object.to_owned(), error.to_string())),
         }
     }
 

@@ -27,7 +27,7 @@ fn last_slot(now: &Zoned, seed: u64, days: u64) -> Option<Timestamp> {
     let slot = |back: i64| {
         let date = now.date().checked_sub(back.days()).ok()?;
         let midnight = date.to_zoned(now.time_zone().clone()).ok()?;
-        Some(midnight.timestamp().checked_add(minute).ok()?)
+        midnight.timestamp().checked_add(minute).ok()
     };
     let latest = slot(back)?;
     if latest <= now.timestamp() { Some(latest) } else { slot(back + days) }
