@@ -151,12 +151,16 @@ mod tests {
 
     #[test]
     fn a_key_must_be_there_unique_an_external_id_and_writable() {
-        let good = Column { is_external_id: true, is_unique: true, ..field("Key__c") };
-        let of = |field: Column| told(key(&Ok(vec![field]), "key__C"));
-        assert_eq!(of(good.clone()).0, "ok");
-        assert!(of(Column { is_unique: false, ..good.clone() }).1.contains("tick Unique"));
-        assert!(of(Column { is_external_id: false, ..good.clone() }).1.contains("tick External ID"));
-        assert!(of(Column { createable: false, ..good }).1.contains("Edit"));
+        let of = |column: Column| told(key(&Ok(vec![column]), "key__C"));
+        let mut column = field("Key__c");
+        (column.is_external_id, column.is_unique) = (true, true);
+        assert_eq!(of(column.clone()).0, "ok");
+        column.is_unique = false;
+        assert!(of(column.clone()).1.contains("tick Unique"));
+        column.is_external_id = false;
+        assert!(of(column.clone()).1.contains("tick External ID"));
+        column.createable = false;
+        assert!(of(column).1.contains("Edit"));
         assert!(of(field("Other__c")).1.contains("there is no field key__C"));
         assert_eq!(told(key(&Ok(Vec::new()), "")).0, "note");
     }
