@@ -329,7 +329,7 @@ fn a_call_from_before_a_restart_ends_with_its_bye() {
     let now = before.start;
     let mut first = tracker(Vec::new(), now);
     let at = Timestamp::from_second(1_700_000_000).unwrap();
-    let mut tell = |tracker: &mut Tracker, events: Vec<What>| -> Vec<Step> {
+    let tell = |tracker: &mut Tracker, events: Vec<What>| -> Vec<Step> {
         let told = events.into_iter().map(|what| FeedMessage::Call(CallEvent { at, what }));
         told.flat_map(|message| tracker.handle("pbx1", message, now)).collect()
     };

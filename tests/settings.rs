@@ -169,7 +169,8 @@ fn later_layers_win_and_keys_of_other_layers_stay() {
     assert_eq!(settings.directory.objects, ["Lead"]);
     assert_eq!(settings.log.fields["Queue__c"], "{{ queue }}");
     assert_eq!(settings.log.batch_window.as_secs(), 3);
-    let [ctibridge::feeds::Config::AsteriskAri(feed)] = settings.feeds.as_slice() else {
+    let [ctibridge::feeds::Config::AsteriskAri(feed), ctibridge::feeds::Config::Hep(_)] = settings.feeds.as_slice()
+    else {
         panic!("{:?}", settings.feeds);
     };
     assert_eq!((feed.app.as_str(), feed.username.as_str()), ("b", "anna"));
@@ -345,7 +346,7 @@ fn each_mistake_is_told_where_it_is() {
         ),
         (
             "[[feed]]\nname = 'm'\nkind = 'hep'\nlisten = ['tls://0.0.0.0:9061']\ntrunks = ['a.b']".into(),
-            "ctibridge.toml:3: feed.m.tls_certificate: is not set; expected a PEM file, since `listen` names tls://",
+            "ctibridge.toml:1: feed.m.tls_certificate: is not set; expected a PEM file, since `listen` names tls://",
         ),
         (
             "[salesforce]\nclient_id = 'a'\napi_key = 'b'".into(),

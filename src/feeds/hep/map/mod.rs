@@ -398,9 +398,10 @@ impl Map {
         let legs = self.legs.all(it.call_id, |leg| leg.has_tags(it.from.tag(), it.to.tag()));
         if legs.is_empty() {
             // Of a call that began before this run of the program did, and that the tracker may know.
-            if !self.ended.has(it.call_id, WHOLE_CALL) {
+            let leg = LegId(it.call_id.to_owned());
+            if !self.ended.has(it.call_id, WHOLE_CALL) && !self.legs.has_line(&leg) {
                 self.ended.add(it.call_id, WHOLE_CALL);
-                self.tell(seen.at, What::Gone { leg: LegId(it.call_id.to_owned()), cause: Cause::Normal });
+                self.tell(seen.at, What::Gone { leg, cause: Cause::Normal });
             }
             return self.keep_early(&seen);
         }
