@@ -185,10 +185,10 @@ fn kamailio_row(line: &str) -> Option<Asked> {
     let is_group = kind.starts_with("group");
     let agent = if direction == "outbound" { caller } else { answered_by };
     let owner = (answered && !is_group && is_ours(agent)).then(|| (*agent).to_owned());
-    let mut rung: Vec<String> =
+    let mut phones: Vec<String> =
         rang.split(|c: char| !c.is_ascii_digit()).filter(|it| is_ours(it)).map(str::to_owned).collect();
     if direction == "outbound" {
-        rung = vec![(*caller).to_owned()];
+        phones = vec![(*caller).to_owned()];
     }
     Some(Asked {
         direction,
@@ -196,7 +196,7 @@ fn kamailio_row(line: &str) -> Option<Asked> {
         dispositions: vec![disposition.to_owned()],
         talk,
         owner,
-        rung: Some(rung),
+        rung: Some(phones),
         estimated: false,
     })
 }

@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::support::truth;
 
 enum Told {
-    Frame(Frame),
+    Frame(Box<Frame>),
     Notified(Notification),
 }
 
@@ -93,7 +93,7 @@ impl Play {
     fn take(&mut self, at: Timestamp, told: Told) {
         match told {
             Told::Frame(frame) => {
-                let mapped = self.ari.frame(frame);
+                let mapped = self.ari.frame(*frame);
                 let mut events = mapped.events;
                 if let Some(channel) = mapped.ask_presentation {
                     let answer = self.vars[&channel]["CALLERID(pres)"].as_str().map(str::to_owned);
@@ -154,7 +154,7 @@ fn play(name: &str, with_twin: bool, cut: Option<SignedDuration>) -> Outcome {
     let mut last = exchange.messages[0].at;
     for line in std::fs::read_to_string(&frames).unwrap().lines() {
         last = stamp(line).unwrap_or(last).max(last);
-        all.push((last, Told::Frame(serde_json::from_str(line).unwrap())));
+        all.push((last, Told::Frame(Box::new(serde_json::from_str(line).unwrap()))));
     }
     let notified = exchange.notifications().into_iter().filter(|it| it.state != "terminated" && !it.body.is_empty());
     all.extend(notified.filter(|_| with_twin).map(|it| (it.at, Told::Notified(it))));

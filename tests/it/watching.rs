@@ -14,9 +14,9 @@ use ctibridge::secret::Secret;
 use ctibridge::sim::pbx::Notifier;
 use ctibridge::sim::pbx::notifier::{Algorithm, Manners, Transport};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::support::world::{LOOPBACK, SOON, wait};
 
@@ -27,7 +27,7 @@ struct Watched {
     status: StatusHandle,
     messages: mpsc::Receiver<(Arc<str>, FeedMessage)>,
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    tasks: TaskTracker,
 }
 
 impl Watched {
@@ -52,8 +52,10 @@ impl Watched {
         let phones = Phones { devices: BTreeMap::new(), agents: Vec::new(), plan };
         let (out, messages) = mpsc::channel(100_000);
         let (status, stop) = (StatusHandle::new("pbx1"), CancellationToken::new());
-        let task = tokio::task::spawn(run_with(config, phones, limits, out, status.clone(), stop.clone()));
-        Self { pbx, status, messages, stop, task }
+        let tasks = TaskTracker::new();
+        tasks.spawn(run_with(config, phones, limits, out, status.clone(), stop.clone()));
+        tasks.close();
+        Self { pbx, status, messages, stop, tasks }
     }
 
     async fn next(&mut self) -> FeedMessage {
@@ -76,7 +78,7 @@ impl Watched {
 
     async fn leave(self) -> Vec<String> {
         self.stop.cancel();
-        timeout(SOON, self.task).await.expect("the feed does not end").unwrap();
+        timeout(SOON, self.tasks.wait()).await.expect("the feed does not end");
         self.pbx.log()
     }
 }
@@ -239,20 +241,20 @@ async fn one_subscription_to_a_list_watches_all_its_extensions() {
 async fn a_hundred_thousand_forged_notifies_change_nothing() {
     let mut watched = Watched::by(Transport::Udp, Manners::default(), |_, _| {}).await;
     watched.up().await;
-    let (call_id, watcher, us, contact) = watched.pbx.dialog("201").unwrap();
+    let (call_id, theirs, us, contact) = watched.pbx.dialog("201").unwrap();
     let port: u16 = contact.rsplit(':').next().unwrap().parse().unwrap();
     let stranger = std::net::UdpSocket::bind(LOOPBACK).unwrap();
     let body = early(9, "+447700900999");
     let forged = |nth: usize| {
         // Each lacks one of what only the PBX and we know: the tags, the Call-ID, or the PBX's address.
-        let (call_id, watcher, us) = match nth % 4 {
-            0 => (format!("{call_id}x"), watcher.clone(), us.clone()),
-            1 => (call_id.clone(), watcher.replace("tag=", "tag=x"), us.clone()),
-            2 => (call_id.clone(), watcher.clone(), us.replace("tag=", "tag=x")),
-            _ => (call_id.clone(), watcher.clone(), us.clone()),
+        let (call_id, theirs, us) = match nth % 4 {
+            0 => (format!("{call_id}x"), theirs.clone(), us.clone()),
+            1 => (call_id.clone(), theirs.replace("tag=", "tag=x"), us.clone()),
+            2 => (call_id.clone(), theirs.clone(), us.replace("tag=", "tag=x")),
+            _ => (call_id.clone(), theirs.clone(), us.clone()),
         };
         format!(
-            "NOTIFY {contact} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK{nth}\r\nFrom: {us}\r\nTo: {watcher}\r\n\
+            "NOTIFY {contact} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK{nth}\r\nFrom: {us}\r\nTo: {theirs}\r\n\
              Call-ID: {call_id}\r\nCSeq: {cseq} NOTIFY\r\nEvent: dialog\r\nSubscription-State: active\r\n\
              Content-Type: {DIALOG_INFO}\r\nContent-Length: {length}\r\n\r\n{body}",
             cseq = nth + 10,

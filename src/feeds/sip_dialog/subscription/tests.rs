@@ -173,7 +173,7 @@ fn a_longer_time_is_asked_for_where_the_server_wants_one_and_from_then_on() {
 fn it_is_refreshed_at_about_nine_tenths_inside_the_dialog_and_over_the_routes() {
     let mut told = Told::up();
     let start = told.now;
-    told.passes(Duration::from_secs(240));
+    told.passes(Duration::from_mins(4));
     assert_eq!(told.sent.len(), 1);
     told.passes_until_sent();
     let after = told.now.duration_since(start).as_secs();
