@@ -127,7 +127,7 @@ fn the_reference_is_valid_as_it_stands_and_with_its_examples() {
     assert_eq!(settings.feeds.len(), 2);
     assert_eq!(settings.agent_list.len(), 1);
     let not_started = warnings.iter().filter(|warning| warning.text.contains("not started"));
-    assert_eq!(not_started.count(), 7);
+    assert_eq!(not_started.count(), 6);
 }
 
 #[test]
