@@ -178,10 +178,8 @@ async fn revoke(client: &Client) -> anyhow::Result<()> {
 }
 
 fn in_words(error: Error) -> anyhow::Error {
-    match error {
-        Error::Grant(GrantError::OtherFlow { .. }) => {
-            anyhow::anyhow!("{error}. This flow needs no login; `ctibridge check --online` tries it")
-        }
-        error => error.into(),
+    if matches!(error, Error::Grant(GrantError::OtherFlow { .. })) {
+        return anyhow::anyhow!("{error}. This flow needs no login; `ctibridge check --online` tries it");
     }
+    error.into()
 }

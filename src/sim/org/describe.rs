@@ -80,10 +80,8 @@ pub(crate) fn full(org: &Org, object: &Object, base: &str) -> Value {
 /// The fields of other objects that point at this one.
 fn children(org: &Org, object: &Object) -> Vec<Value> {
     let fields = org.objects().flat_map(|child| child.fields.iter().map(move |field| (child, field)));
-    let pointing = fields.filter(|(_, field)| match &field.kind {
-        Kind::Ref { targets, .. } => targets.contains(&object.name),
-        _ => false,
-    });
+    let pointing =
+        fields.filter(|(_, field)| matches!(&field.kind, Kind::Ref { targets, .. } if targets.contains(&object.name)));
     let shown = pointing.map(|(child, field)| {
         json!({
             "childSObject": child.name, "field": field.name, "cascadeDelete": false, "deprecatedAndHidden": false,

@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Fields, Org, Refusal, Writer, flag, id, schema::Kind, text};
+use super::{
+    Fields, Org, Refusal, Writer, flag, id,
+    schema::{Field, Kind},
+    text,
+};
 
 impl Org {
     /// Takes a row out of the recycle bin.
@@ -112,10 +116,8 @@ impl Org {
         };
         let mut moved = Vec::new();
         for object in self.objects() {
-            let takes = object.fields.iter().filter(|field| match &field.kind {
-                Kind::Ref { targets, .. } => targets.contains(&kind) && !is_history(&field.name),
-                _ => false,
-            });
+            let points = |field: &&Field| matches!(&field.kind, Kind::Ref { targets, .. } if targets.contains(&kind));
+            let takes = object.fields.iter().filter(points).filter(|field| !is_history(&field.name));
             let takes: Vec<&str> = takes.map(|field| field.name.as_str()).collect();
             for row in self.rows(&object.name).filter(|row| !row.is_deleted()) {
                 let mut pointing = takes.iter().filter(|field| text(&row.fields, field) == Some(from)).peekable();
