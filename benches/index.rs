@@ -110,12 +110,12 @@ fn waits_while(index: &Index, plan: &NumberPlan, load: impl FnOnce() + Send) {
 
 fn print_memory(name: &str, index: &Index, before: f64) {
     let (stats, memory) = (index.stats(), index.memory());
-    let each = |bytes: u64| bytes as f64 / stats.numbers as f64;
+    let each = |bytes: u64| float(bytes) / float(stats.numbers);
     println!("{name}: {} records, {} numbers", stats.records, stats.numbers);
     println!("{:<60}{:>10.1} bytes a number", "  from a number to the ids of its records", each(memory.numbers));
     println!("{:<60}{:>10.1} bytes a number", "  from an id to its record, for changes", each(memory.ids));
     println!("{:<60}{:>10.1} bytes a number", "  names, accounts, owners", each(memory.details));
-    println!("{:<60}{:>10.1} MiB", "  all of it as it counts itself", stats.bytes as f64 / f64::from(1 << 20));
+    println!("{:<60}{:>10.1} MiB", "  all of it as it counts itself", float(stats.bytes) / f64::from(1 << 20));
     println!("{:<60}{:>10.1} MiB", "  by which the process grew", held() - before);
 }
 
@@ -124,7 +124,7 @@ fn snapshots(index: &Index, plan: &NumberPlan) {
     let path = folder.path().join("directory");
     let began = Instant::now();
     snapshot::save(&path, index, b"").unwrap();
-    let megabytes = std::fs::metadata(&path).unwrap().len() as f64 / f64::from(1 << 20);
+    let megabytes = float(std::fs::metadata(&path).unwrap().len()) / f64::from(1 << 20);
     println!("{:<60}{:>10.0} ms, {megabytes:.1} MiB", "snapshot saved and synced", began.elapsed().as_secs_f64() * 1e3);
     let mut best = Duration::MAX;
     for _ in 0..3 {
@@ -172,7 +172,7 @@ fn time(numbers: &[u64], found: usize, mut look: impl FnMut(u64) -> usize) -> f6
     let count: usize = numbers.iter().map(|&number| look(number)).sum();
     let took = began.elapsed();
     assert_eq!(count, found);
-    took.as_secs_f64() * 1e9 / numbers.len() as f64
+    took.as_secs_f64() * 1e9 / float(numbers.len() as u64)
 }
 
 /// With all spellings, the ranking and the texts of the match.
@@ -183,7 +183,7 @@ fn whole_answers(index: &Index, plan: &NumberPlan) {
     for number in &numbers {
         assert_eq!(black_box(index.find(number)).len(), 1);
     }
-    println!("{:<44}{:>12.0}", "a whole answer", began.elapsed().as_secs_f64() * 1e9 / numbers.len() as f64);
+    println!("{:<44}{:>12.0}", "a whole answer", began.elapsed().as_secs_f64() * 1e9 / float(numbers.len() as u64));
 }
 
 /// `VmRSS` of this process in MiB (proc(5)).
@@ -191,4 +191,8 @@ fn held() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+}
+
+fn float(count: u64) -> f64 {
+    f64::from(u32::try_from(count).expect("no more than 4 GiB"))
 }

@@ -186,7 +186,7 @@ impl World {
         let dir = TempDir::new().unwrap();
         let mut config = site::config(pbx.address, &salesforce.url(), &salesforce.credentials(), dir.path());
         if beside == Beside::Nobody {
-            config.salesforce.endpoint = "http://127.0.0.1:9".to_owned();
+            "http://127.0.0.1:9".clone_into(&mut config.salesforce.endpoint);
         }
         let bridge = near.spawn(Bridge::start(config)).await.unwrap().unwrap();
         let token = bridge.agents().make_token(&Extension("101".into())).unwrap();
