@@ -13,7 +13,7 @@
 //!
 //! | module | may use |
 //! |---|---|
-//! | phone, backoff, secret, lifecycle, telemetry, metrics | nothing of ours (metrics: anyone) |
+//! | phone, backoff, secret, state_file, network, lifecycle, telemetry, metrics | nothing of ours (metrics: anyone) |
 //! | calls | phone |
 //! | feeds | calls, leaves |
 //! | salesforce | leaves |
@@ -35,10 +35,12 @@ pub mod http;
 pub mod journal;
 pub mod lifecycle;
 pub mod metrics;
+pub mod network;
 pub mod phone;
 pub mod pops;
 pub mod salesforce;
 pub mod secret;
 pub mod settings;
 pub mod sim;
+pub mod state_file;
 pub mod telemetry;

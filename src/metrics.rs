@@ -27,6 +27,8 @@ pub enum Frame {
     Unknown,
     /// Not well-formed.
     Bad,
+    /// Thrown away unread.
+    Dropped,
 }
 
 /// The state of a feed, as `/readyz` names it.
@@ -61,6 +63,8 @@ pub struct Metrics {
     directory_changes: Counter,
     directory: Family<KindLabel, Gauge>,
     directory_bytes: Gauge,
+    allowance: Gauge,
+    salesforce_calls: Family<KindLabel, Counter>,
 }
 
 impl Metrics {
@@ -70,6 +74,7 @@ impl Metrics {
             Frame::Known => "known",
             Frame::Unknown => "unknown",
             Frame::Bad => "bad",
+            Frame::Dropped => "dropped",
         };
         let feed = feed.to_owned();
         self.frames.get_or_create(&FrameLabels { feed, kind }).inner().store(total, Ordering::Relaxed);
@@ -143,6 +148,16 @@ impl Metrics {
         self.directory_bytes.set(count(bytes));
     }
 
+    /// What the org's API calls still allow: 0 all, 1 fewer polls, 2 no polls, 3 Tasks only, 4 nothing.
+    pub fn allowance(&self, level: i64) {
+        self.allowance.set(level);
+    }
+
+    /// So many calls of this kind were made since the start.
+    pub fn salesforce_calls(&self, kind: &'static str, total: u64) {
+        self.salesforce_calls.get_or_create(&KindLabel { kind }).inner().store(total, Ordering::Relaxed);
+    }
+
     /// All of them in Prometheus' text format (`OpenMetrics`).
     pub fn render(&self) -> String {
         let mut text = String::new();
@@ -177,6 +192,8 @@ impl Default for Metrics {
             directory_changes: Counter::default(),
             directory: Family::default(),
             directory_bytes: Gauge::default(),
+            allowance: Gauge::default(),
+            salesforce_calls: Family::default(),
         };
         metrics.registry = Arc::new(metrics.register());
         metrics
@@ -223,9 +240,15 @@ impl Metrics {
             ("tasks_waiting", "Calls that wait to be written", &self.tasks_waiting),
             ("salesforce_api_used", "The org's API requests of the last 24 hours", &self.api_used),
             ("salesforce_api_allowed", "The org's daily allowance of API requests", &self.api_allowed),
+            (
+                "salesforce_allowance",
+                "What the allowance permits: 0 all, 1 fewer polls, 2 no polls, 3 Tasks only, 4 nothing",
+                &self.allowance,
+            ),
         ] {
             registry.register(name, help, gauge.clone());
         }
+        registry.register("salesforce_calls", "Requests to Salesforce", self.salesforce_calls.clone());
     }
 }
 
@@ -249,11 +272,6 @@ struct FeedLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KindLabel {
-    kind: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DispositionLabel {
     disposition: &'static str,
 }
@@ -261,6 +279,11 @@ struct DispositionLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabel {
     source: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
 }
 
 #[cfg(test)]
@@ -284,6 +307,8 @@ mod tests {
         metrics.api_used(250, 1000);
         metrics.directory_sync(Some(Timestamp::now()), 7, 9);
         metrics.directory([("numbers", 9), ("records", 7), ("possible", 2), ("junk", 1)], 4096);
+        metrics.allowance(2);
+        metrics.salesforce_calls("search", 12);
         let text = metrics.render();
         for line in [
             "ctibridge_feed_frames_total{feed=\"pbx1\",kind=\"bad\"} 1",
@@ -304,6 +329,8 @@ mod tests {
             "ctibridge_directory_age_seconds 0",
             "ctibridge_directory{kind=\"numbers\"} 9",
             "ctibridge_directory_memory_bytes 4096",
+            "ctibridge_salesforce_allowance 2",
+            "ctibridge_salesforce_calls_total{kind=\"search\"} 12",
             "# EOF",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

@@ -252,11 +252,11 @@ fn what_the_daemon_refuses_is_told() {
 }
 
 #[test]
-fn login_says_what_to_use_instead() {
+fn login_says_that_another_flow_needs_none() {
     let (_folder, file) = site("");
     let output = run(&["login", "--config", &file]);
     assert_eq!(code(&output), 1);
-    assert!(err(&output).contains("client-credentials"), "{}", err(&output));
+    assert!(err(&output).contains("client-credentials takes no consent"), "{}", err(&output));
 }
 
 #[test]

@@ -9,8 +9,9 @@ use ctibridge::calls::record::{AgentPart, CallKey, Direction, Extension, OpenCal
 use ctibridge::calls::step::{PopState, WithdrawReason};
 use ctibridge::directory::answer::{Answer, Exactness, Match, Source};
 use ctibridge::http::{
-    Access, CallView, DirectoryState, Fate, FeedPhase, FeedState, Handles, JournalEntry, JournalHandles, JournalQuery,
-    JournalState, JournalTrouble, Note, Proxies, ROUTES, Readiness, SalesforceState, ask, serve,
+    Access, CallView, ComparisonResult, DirectoryState, Fate, FeedPhase, FeedState, GrantTrouble, Handles,
+    JournalEntry, JournalHandles, JournalQuery, JournalState, JournalTrouble, Note, Proxies, ROUTES, Readiness,
+    SalesforceState, ask, serve,
 };
 use ctibridge::phone::{NumberPlan, PhoneNumber};
 use ctibridge::pops::{AgentStore, Hub, Linker, Pop, Seen, UnknownCaller};
@@ -84,6 +85,7 @@ impl World {
             explain: None,
             calls: ask(|()| async { vec![CallView::Live(Box::new(call("1", KNOWN)))] }),
             journal: journal(&notes),
+            grant: ask(|_| async { Err(GrantTrouble::OtherFlow("Another flow.".into())) }),
             sync: Some(ask(|_| async {})),
             readiness: ask(move |()| {
                 let ready = *ready_now.borrow();
@@ -293,6 +295,7 @@ fn journal(notes: &Arc<Mutex<Vec<Note>>>) -> JournalHandles {
         }),
         show: ask(move |id| async move { known(id) }),
         retry: ask(move |id| async move { known(id) }),
+        reconcile: ask(move |_| async move { Ok(ComparisonResult { compared: 0, differing: Vec::new(), next: None }) }),
         drop: ask(move |id| async move { known(id).map(drop) }),
         note: ask(move |note| {
             notes.lock().unwrap().push(note);
@@ -311,7 +314,16 @@ fn readiness(ready: bool) -> Readiness {
         ready,
         degraded: vec!["salesforce".into()],
         feeds: vec![FeedState { name: "pbx1".into(), state: FeedPhase::Up, since, reason: None }],
-        salesforce: SalesforceState { state: FeedPhase::Lost, since, reason: None },
+        salesforce: SalesforceState {
+            state: FeedPhase::Lost,
+            since,
+            reason: None,
+            allowance: "all",
+            api_used: None,
+            api_allowed: None,
+            own_calls: 0,
+            own_calls_over: 0,
+        },
         journal: JournalState { writable: true, waiting: 0, parked: 0 },
         directory: DirectoryState {
             numbers: 2,

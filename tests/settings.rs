@@ -124,10 +124,10 @@ fn the_reference_is_valid_as_it_stands_and_with_its_examples() {
         .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
         .collect();
     let (settings, warnings) = Settings::from_toml(&uncommented.join("\n")).unwrap();
-    assert_eq!(settings.feeds.len(), 1);
+    assert_eq!(settings.feeds.len(), 3);
     assert_eq!(settings.agent_list.len(), 1);
     let not_started = warnings.iter().filter(|warning| warning.text.contains("not started"));
-    assert_eq!(not_started.count(), 7);
+    assert_eq!(not_started.count(), 5);
 }
 
 #[test]
@@ -265,6 +265,7 @@ fn state_dir_is_systemds_unless_it_is_said() {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn each_mistake_is_told_where_it_is() {
     let fine = format!("{FEED}{ORG}");
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/keys");
     let org = "[salesforce]\nendpoint = \"https://acme.my.salesforce.com\"\nclient_id = \"k\"\nclient_secret = \"s\"\n";
     let feed = FEED.trim_start();
     let table: &[(String, &str)] = &[
@@ -331,6 +332,23 @@ fn each_mistake_is_told_where_it_is() {
             "ctibridge.toml:2: http.trusted_proxies: `10.0.0.0/33` is no address; expected one such as 10.0.0.7, 10.0.0.0/8 or fd00::/8",
         ),
         (
+            "[[feed]]\nname = 'm'\nkind = 'hep'\nlisten = ['127.0.0.1:9060']\ntrunks = ['192.0.2.1']".into(),
+            "ctibridge.toml:4: feed.m.listen: \"127.0.0.1:9060\" is no address; expected addresses with ports such as \"udp://127.0.0.1:9060\", \"tcp://0.0.0.0:9060\" or \"tls://[::]:9061\"",
+        ),
+        (
+            "[[feed]]\nname = 'm'\nkind = 'hep'\nlisten = ['udp://[::1]:9060']\ntrunks = ['PJSIP/trunk']".into(),
+            "ctibridge.toml:5: feed.m.trunks: \"PJSIP/trunk\" is neither an address nor a domain; expected such as 192.0.2.1, 192.0.2.1:5060, [2001:db8::1]:5060 or carrier.example",
+        ),
+        (
+            "[[feed]]\nname = 'm'\nkind = 'hep'\nlisten = ['udp://0.0.0.0:9060']\nallow = ['10.0.0.0/33']".into(),
+            "ctibridge.toml:5: feed.m.allow: \"10.0.0.0/33\" is no address; expected addresses such as 10.0.0.7, 10.0.0.0/8 or fd00::/8",
+        ),
+        (
+            "[[feed]]\nname = 'm'\nkind = 'hep'\nlisten = ['tls://0.0.0.0:9061']\ntls_key = 'k'\ntrunks = ['a.b']"
+                .into(),
+            "ctibridge.toml:3: feed.m.tls_certificate: is not set; expected a PEM file, since `listen` names tls://",
+        ),
+        (
             "[salesforce]\nclient_id = 'a'\napi_key = 'b'".into(),
             "ctibridge.toml:2: salesforce.client_id: is the same key as `api_key`, which is set, too; expected one of the two",
         ),
@@ -348,7 +366,19 @@ fn each_mistake_is_told_where_it_is() {
         ),
         (
             format!("{org}flow = 'jwt-bearer'"),
-            "ctibridge.toml:5: salesforce.flow: jwt-bearer is not built yet, so that no login is possible; expected \"client-credentials\" or \"password\"",
+            "ctibridge.toml:1: salesforce.private_key_file: is not set; expected a value, since the flow needs it",
+        ),
+        (
+            format!("{org}flow = 'jwt-bearer'\nusername = 'x'\nprivate_key_file = '{keys}/ec.pem'"),
+            "ctibridge.toml:7: salesforce.private_key_file: holds no RSA key but one of another kind; make one: openssl genrsa -out key.pem 2048; expected an RSA key in PEM, without a passphrase",
+        ),
+        (
+            format!("{org}flow = 'jwt-bearer'\nusername = 'x'\nprivate_key_file = '{keys}/rsa-encrypted.pem'"),
+            "ctibridge.toml:7: salesforce.private_key_file: is encrypted; write it without a passphrase: openssl rsa -in key.pem -out plain.pem; expected an RSA key in PEM, without a passphrase",
+        ),
+        (
+            format!("{org}flow = 'authorization-code'\nscopes = 'api id'"),
+            "ctibridge.toml:6: salesforce.scopes: has neither refresh_token nor offline_access, without which the login ends with its first session; expected \"api refresh_token\", or more",
         ),
         (
             format!("{org}api_version = 'v59.0'"),

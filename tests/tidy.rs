@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-const LEAVES: &[&str] = &["phone", "backoff", "secret", "lifecycle", "telemetry", "metrics"];
+const LEAVES: &[&str] = &["phone", "backoff", "secret", "state_file", "network", "lifecycle", "telemetry", "metrics"];
 
 /// What a module may use of ours, besides itself. Leaves are allowed to all but `calls` and `sim`.
 fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {

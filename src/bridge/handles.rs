@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::board::Board;
 use super::policy::Policy;
-use super::{Config, explain, ledger, readiness, spoken};
+use super::{Config, explain, grant, ledger, readiness, spoken};
 use crate::calls::record::CallKey;
 use crate::directory::Directory;
 use crate::directory::answer::Answer;
@@ -72,7 +72,7 @@ pub fn handles(
     policy: watch::Receiver<Arc<Policy>>,
 ) -> Handles {
     let (directory, board) = (parts.directory.clone(), parts.board.clone());
-    let (for_readiness, for_metrics) = (parts.clone(), parts.clone());
+    let (for_readiness, for_metrics, granted) = (parts.clone(), parts.clone(), parts.client.clone());
     let (users, linker, offer) = (parts.journal.clone(), parts.linker(), unknown.clone());
     Handles {
         name: config.name.clone(),
@@ -96,6 +96,10 @@ pub fn handles(
         })),
         calls: ask(move |()| std::future::ready(board.all())),
         journal: journal_handles(parts),
+        grant: ask(move |refresh_token| {
+            let client = granted.clone();
+            async move { grant::take(&client, &refresh_token).await }
+        }),
         sync: parts.sync.clone().map(|sync| {
             ask(move |wish: http::SyncWish| {
                 sync.wish(if wish.compare { Wish::Comparison } else { Wish::Changes });
@@ -110,8 +114,13 @@ pub fn handles(
 fn metrics(parts: &Parts) -> String {
     for status in &parts.statuses {
         let status = status.get();
-        let known = status.frames.saturating_sub(status.unknown + status.bad);
-        for (kind, total) in [(Frame::Known, known), (Frame::Unknown, status.unknown), (Frame::Bad, status.bad)] {
+        let known = status.frames.saturating_sub(status.unknown + status.bad + status.dropped);
+        for (kind, total) in [
+            (Frame::Known, known),
+            (Frame::Unknown, status.unknown),
+            (Frame::Bad, status.bad),
+            (Frame::Dropped, status.dropped),
+        ] {
             parts.metrics.frames(&status.name, kind, total);
         }
     }
@@ -132,6 +141,10 @@ fn metrics(parts: &Parts) -> String {
     if let Some((used, allowed)) = parts.client.health().api_used {
         parts.metrics.api_used(used, allowed);
     }
+    parts.metrics.allowance(parts.client.allowance() as i64);
+    for (kind, total) in parts.client.spent().calls {
+        parts.metrics.salesforce_calls(kind.name(), total);
+    }
     parts.metrics.render()
 }
 
@@ -140,6 +153,7 @@ fn journal_handles(parts: &Parts) -> JournalHandles {
     let (list, show, retry, drop, note_to, agents_of) =
         (journal(), journal(), journal(), journal(), journal(), journal());
     let (board, live, directory) = (parts.board.clone(), parts.board.clone(), parts.directory.clone());
+    let (compared, client) = (journal(), parts.client.clone());
     JournalHandles {
         list: ask(move |query: JournalQuery| {
             let journal = list.clone();
@@ -156,6 +170,10 @@ fn journal_handles(parts: &Parts) -> JournalHandles {
         drop: ask(move |id: String| {
             let journal = drop.clone();
             async move { ledger::give_up(&journal, &id).await }
+        }),
+        reconcile: ask(move |wanted: http::Comparison| {
+            let (journal, client) = (compared.clone(), client.clone());
+            async move { ledger::reconcile(&journal, &client, wanted).await }
         }),
         note: ask(move |note: http::Note| {
             let (journal, live, directory) = (note_to.clone(), live.clone(), directory.clone());

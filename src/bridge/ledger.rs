@@ -1,7 +1,12 @@
 //! The journal in the words of HTTP and of the command line.
 
-use crate::http::{self, Fate, JournalEntry, JournalQuery, JournalTrouble};
-use crate::journal::{Changed, Entry, EntryId, EntryState, Filter, Journal, JournalError, Note, Noted};
+use crate::http::{
+    self, Comparison, ComparisonResult, DifferingEntry, Fate, JournalEntry, JournalQuery, JournalTrouble,
+};
+use crate::journal::{
+    self, Changed, Difference, Entry, EntryId, EntryState, Filter, Journal, JournalError, Note, Noted, Scope,
+};
+use crate::salesforce::Client;
 
 /// Sends an entry again; gives it as it then is.
 ///
@@ -18,6 +23,42 @@ pub async fn retry(journal: &Journal, id: &str) -> Result<JournalEntry, JournalT
 /// As [`retry`].
 pub async fn give_up(journal: &Journal, id: &str) -> Result<(), JournalTrouble> {
     changed(journal.drop_entry(number(id)?).await)
+}
+
+/// Holds a part of the entries against Salesforce.
+///
+/// # Errors
+/// When the disk or Salesforce cannot be asked; the text says why.
+pub async fn reconcile(
+    journal: &Journal,
+    client: &Client,
+    wanted: Comparison,
+) -> Result<ComparisonResult, JournalTrouble> {
+    let after = match &wanted.after {
+        Some(id) => Some(
+            number(id)
+                .map_err(|_| JournalTrouble::Unreadable("after is the `next` of the answer before.".to_owned()))?,
+        ),
+        None => None,
+    };
+    let scope = Scope { since: wanted.since, after, dry_run: wanted.dry_run };
+    let compared = journal::reconcile(journal, client, scope)
+        .await
+        .map_err(|error| JournalTrouble::Unavailable(error.to_string()))?;
+    let differing = compared.differing.into_iter().map(|differing| DifferingEntry {
+        id: differing.id.0.to_string(),
+        key: differing.key,
+        found: match differing.how {
+            Difference::Missing => "missing",
+            Difference::There => "there",
+            Difference::Deleted => "deleted",
+        },
+    });
+    Ok(ComparisonResult {
+        compared: compared.entries,
+        differing: differing.collect(),
+        next: compared.next.map(|id| id.0.to_string()),
+    })
 }
 
 /// Keeps what an agent says of a call.

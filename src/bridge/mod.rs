@@ -3,6 +3,7 @@
 mod admin;
 mod board;
 mod explain;
+mod grant;
 mod handles;
 pub mod ledger;
 mod policy;
@@ -31,7 +32,7 @@ use crate::calls::record::Extension;
 use crate::calls::tracker::Tracker;
 use crate::directory::Directory;
 use crate::directory::sync::Sync;
-use crate::feeds::{self, StatusHandle};
+use crate::feeds::{self, Phones, StatusHandle};
 use crate::http::{self, NotAnAddress};
 use crate::journal::{AgentUser, Journal, JournalError, TemplateError, sender};
 use crate::lifecycle::{Deaths, Tasks};
@@ -61,6 +62,8 @@ const GREETING: (Duration, Duration) = (Duration::from_secs(1), Duration::from_s
 pub struct Config {
     pub name: String,
     pub state_dir: std::path::PathBuf,
+    /// Where a consent to use Salesforce is kept: the daemon's state folder, also where a replay has one of its own.
+    pub consent_dir: std::path::PathBuf,
     pub site: Site,
     pub ignore_numbers: Vec<String>,
     pub http: http::Config,
@@ -133,7 +136,7 @@ impl Bridge {
         let proxies = http::Proxies::parse(&config.http.trusted_proxies)?;
         let admin_token = admin::token(&config.http.admin_token, &config.state_dir)?;
         let agents = AgentStore::open(&config.state_dir, &config.agents)?;
-        let client = Client::new(&config.salesforce)?;
+        let client = Client::with_state(&config.salesforce, &config.consent_dir)?;
         let (all, deaths) = Tasks::new();
         let (feeds, pump, sync, sender) = (all.group(), all.group(), all.group(), all.group());
         let (http, disk) = (all.group(), all.group());
@@ -162,6 +165,7 @@ impl Bridge {
         let messages = bridge.start_pump(&config, policy_now.clone()).await?;
         bridge.start_http(&config, listener, proxies, unknown_now, policy_now);
         bridge.greet_salesforce();
+        bridge.look_after_salesforce();
         if let Some(keeper) = keeper {
             bridge.sync.spawn("sync", keeper.run(bridge.sync.stopping()));
         }
@@ -266,7 +270,9 @@ impl Bridge {
         for call in &open {
             self.parts.board.keep(call.clone());
         }
-        let (tracker, steps) = Tracker::new(&config.site, &names, open, Instant::now());
+        let leader = |feed: &feeds::Config| Some((feed.name().to_owned(), feed.same_pbx_as()?.to_owned()));
+        let leaders = config.feeds.iter().filter_map(leader).collect();
+        let (tracker, steps) = Tracker::with_twins(&config.site, &names, leaders, open, Instant::now());
         let (to_pump, messages) = mpsc::channel(MESSAGES);
         let (to_screens, answers) = mpsc::channel(screens::ANSWERS);
         let parts = &self.parts;
@@ -323,16 +329,26 @@ impl Bridge {
         });
     }
 
+    /// What must be done although nobody calls.
+    fn look_after_salesforce(&self) {
+        let (client, stop) = (self.parts.client.clone(), self.sender.stopping());
+        self.sender.spawn("upkeep", async move {
+            stop.run_until_cancelled(client.upkeep()).await;
+        });
+    }
+
     fn start_feeds(&self, config: Config, messages: &mpsc::Sender<pump::Told>) {
         let devices: BTreeMap<String, Extension> = config
             .agents
             .iter()
             .flat_map(|agent| agent.devices.iter().map(|device| (device.clone(), Extension(agent.extension.clone()))))
             .collect();
+        let agents = config.agents.iter().map(|agent| Extension(agent.extension.clone())).collect();
+        let phones = Phones { devices, agents, plan: config.site.plan.clone() };
         for (feed, status) in config.feeds.into_iter().zip(&self.parts.statuses) {
             let stop = self.feeds.stopping();
             self.parts.metrics.feed(feed.name(), FeedState::Connecting);
-            self.feeds.spawn("feed", feeds::run(feed, devices.clone(), messages.clone(), status.clone(), stop));
+            self.feeds.spawn("feed", feeds::run(feed, phones.clone(), messages.clone(), status.clone(), stop));
         }
     }
 }

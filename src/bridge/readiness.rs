@@ -10,6 +10,7 @@ use crate::salesforce;
 pub fn readiness(parts: &Parts) -> Readiness {
     let feeds: Vec<FeedStatus> = parts.statuses.iter().map(StatusHandle::get).collect();
     let (health, sender) = (parts.client.health(), parts.journal.sender_health());
+    let spent = parts.client.spent();
     let (counts, writable) = (parts.journal.counts(), parts.journal.writable());
     let salesforce_is_down = health.state == salesforce::State::Down || sender.state == SenderState::Down;
     let mut degraded: Vec<String> =
@@ -29,6 +30,11 @@ pub fn readiness(parts: &Parts) -> Readiness {
         degraded,
         feeds: feeds.iter().map(feed_state).collect(),
         salesforce: SalesforceState {
+            allowance: parts.client.allowance().name(),
+            api_used: health.api_used.map(|(used, _)| used),
+            api_allowed: health.api_used.map(|(_, allowed)| allowed),
+            own_calls: spent.last_day,
+            own_calls_over: spent.over.as_secs(),
             state: match health.state {
                 _ if salesforce_is_down => FeedPhase::Lost,
                 salesforce::State::Unknown => FeedPhase::Connecting,

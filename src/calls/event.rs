@@ -161,10 +161,10 @@ pub enum What {
         leg: LegId,
         cause: Cause,
     },
-    /// It is gone and nobody saw when: after `last_seen`, and before the event's own stamp.
-    Vanished {
+    /// The leg is over, and nobody saw when: it was there at `seen`.
+    Lost {
         leg: LegId,
-        last_seen: Timestamp,
+        seen: Timestamp,
     },
 }
 

@@ -15,5 +15,6 @@ mod screen;
 pub mod step;
 mod switchboard;
 pub mod tracker;
+mod twins;
 
 pub use switchboard::Site;

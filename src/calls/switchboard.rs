@@ -142,7 +142,7 @@ impl Switchboard {
             }
             What::HangupAsked { leg, cancelled } => self.hangup_asked(&leg, cancelled),
             What::Gone { leg, cause } => self.gone(&leg, cause, at, None),
-            What::Vanished { leg, last_seen } => self.gone(&leg, Cause::Normal, last_seen, Some((last_seen, at))),
+            What::Lost { leg, seen } => self.gone(&leg, Cause::Normal, seen, Some((seen, at))),
         }
     }
 

@@ -1,7 +1,6 @@
 //! `ctibridge agent-token`: a token for an agent, printed once.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -13,8 +12,8 @@ use crate::calls::record::Extension;
 use crate::pops::AgentStore;
 use crate::secret::Secret;
 use crate::settings::Settings;
+use crate::state_file;
 
-const TOKENS: &str = "agent-tokens.json";
 /// Held while the tokens are changed, so that two of these commands do not undo each other's.
 const LOCK: &str = "agent-tokens.lock";
 
@@ -62,32 +61,16 @@ fn by_hand(settings: &Settings, extension: &str) -> anyhow::Result<Secret> {
     }
     let _locked = lock(folder)?;
     let store = AgentStore::open(folder, &settings.agent_list)?;
-    let token = store
+    store
         .make_token(&Extension(extension.to_owned()))
-        .context("the token cannot be kept; run this as root or as the daemon's user")?;
-    give_to_owner(&File::open(folder.join(TOKENS))?, folder)?;
-    Ok(token)
+        .context("the token cannot be kept; run this as root or as the daemon's user")
 }
 
 /// Held until it is dropped.
 fn lock(folder: &Path) -> anyhow::Result<File> {
     let path = folder.join(LOCK);
-    let lock =
-        OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&path).with_context(|| {
-            let path = path.display();
-            format!("cannot write {path}; run this as root or as the daemon's user")
-        })?;
+    let lock = state_file::lock_file(&path)
+        .with_context(|| format!("cannot write {}; run this as root or as the daemon's user", path.display()))?;
     lock.lock().with_context(|| format!("cannot lock {}", path.display()))?;
-    give_to_owner(&lock, folder)?;
     Ok(lock)
-}
-
-/// Root may run this for a daemon that is not root: the file becomes the folder's owner's.
-fn give_to_owner(file: &File, folder: &Path) -> anyhow::Result<()> {
-    let (owner, own) = (std::fs::metadata(folder)?, file.metadata()?);
-    if (owner.uid(), owner.gid()) != (own.uid(), own.gid()) {
-        std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))
-            .with_context(|| format!("cannot give it to the owner of {}", folder.display()))?;
-    }
-    Ok(())
 }

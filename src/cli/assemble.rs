@@ -11,6 +11,7 @@ pub fn bridge_config(settings: &Settings) -> Result<bridge::Config, PlanError> {
     Ok(bridge::Config {
         name: settings.bridge.name.clone(),
         state_dir: settings.bridge.state_dir().to_owned(),
+        consent_dir: settings.bridge.state_dir().to_owned(),
         site: Site { bridge: settings.bridge.name.clone(), plan: settings.bridge.number_plan()? },
         ignore_numbers: settings.bridge.ignore_numbers.clone(),
         http: settings.http.clone(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use reqwest::{Method, StatusCode};
+use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::secret::Secret;
@@ -50,19 +51,34 @@ impl Daemon {
     }
 
     pub(super) async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Json, DaemonError> {
-        self.send(Method::GET, path, query).await
+        self.send(Method::GET, path, query, None).await
     }
 
     pub(super) async fn post(&self, path: &[&str]) -> Result<Json, DaemonError> {
-        self.send(Method::POST, path, &[]).await
+        self.send(Method::POST, path, &[], None).await
+    }
+
+    pub(super) async fn post_json(&self, path: &[&str], body: &impl Serialize) -> Result<Json, DaemonError> {
+        let body = serde_json::to_value(body).context("this cannot be said in JSON")?;
+        self.send(Method::POST, path, &[], Some(&body)).await
     }
 
     pub(super) async fn post_with(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Json, DaemonError> {
-        self.send(Method::POST, path, query).await
+        self.send(Method::POST, path, query, None).await
     }
 
     pub(super) async fn delete(&self, path: &[&str]) -> Result<Json, DaemonError> {
-        self.send(Method::DELETE, path, &[]).await
+        self.send(Method::DELETE, path, &[], None).await
+    }
+
+    pub(super) async fn put(&self, path: &[&str], body: &Json) -> Result<Json, DaemonError> {
+        self.send(Method::PUT, path, &[], Some(body)).await
+    }
+
+    /// How the daemon is, which it tells anybody. None: nobody answers, or it is not ctibridge.
+    pub(super) async fn readiness(&self) -> Option<Json> {
+        let answer = self.client.get(format!("{}/readyz", self.address)).send().await.ok()?;
+        serde_json::from_slice(&answer.bytes().await.ok()?).ok()
     }
 
     /// Whether anything listens where the daemon would.
@@ -71,14 +87,23 @@ impl Daemon {
         !answer.is_err_and(|error| error.is_connect())
     }
 
-    async fn send(&self, method: Method, path: &[&str], query: &[(&str, &str)]) -> Result<Json, DaemonError> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&Json>,
+    ) -> Result<Json, DaemonError> {
         let url = self.url(path)?;
         let token = match self.token() {
             Ok(token) => token,
             Err(_) if !self.is_running().await => return Err(self.not_running()),
             Err(error) => return Err(error.into()),
         };
-        let request = self.client.request(method, url).query(query).bearer_auth(token.expose());
+        let mut request = self.client.request(method, url).query(query).bearer_auth(token.expose());
+        if let Some(body) = body {
+            request = request.json(body);
+        }
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) if error.is_connect() => return Err(self.not_running()),

@@ -2,17 +2,19 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::narrator::{self, Narrator};
-use super::stage::{LOOPBACK, Stage};
+use super::stage::{self, LOOPBACK, Stage};
 use super::{Context, assemble, output};
 use crate::bridge;
 use crate::phone::NumberPlan;
 use crate::settings::{DEMO, Settings};
+use crate::sim::pbx::Asterisk;
 use crate::sim::pbx::player::Player;
 use crate::sim::people;
 use crate::sim::story::{self, Caller};
@@ -33,14 +35,15 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: Args, _context: Context) -> anyhow::Result<()> {
-    let config = config(&args)?;
+    let mut config = config(&args)?;
     let plan = config.site.plan.clone();
-    let stage = Stage::build(config, people::demo(), false, |_| {}).await.map_err(with_advice)?;
+    let asterisk = stage::asterisk(&mut config).await?;
+    let stage = Stage::build(config, people::demo(), false).await.map_err(with_advice)?;
     let narrator = Narrator::of(&stage);
     output::print(&welcome(&stage)?)?;
     let callers = callers(&stage, &plan);
     let played = tokio::select! {
-        played = play(&stage, &callers, &narrator, args.once) => played,
+        played = play(&asterisk, &callers, &narrator, args.once) => played,
         asked = asked_to_end() => asked,
     };
     stage.clear().await;
@@ -57,12 +60,12 @@ fn config(args: &Args) -> anyhow::Result<bridge::Config> {
     Ok(config)
 }
 
-async fn play(stage: &Stage, callers: &[Caller], narrator: &Narrator, is_once: bool) -> anyhow::Result<()> {
-    if is_once { once(stage, callers, narrator).await } else { endlessly(stage, callers).await }
+async fn play(asterisk: &Arc<Asterisk>, callers: &[Caller], narrator: &Narrator, is_once: bool) -> anyhow::Result<()> {
+    if is_once { once(asterisk, callers, narrator).await } else { endlessly(asterisk, callers).await }
 }
 
-async fn once(stage: &Stage, callers: &[Caller], narrator: &Narrator) -> anyhow::Result<()> {
-    let mut player = Player::new(stage.asterisk(), seed());
+async fn once(asterisk: &Arc<Asterisk>, callers: &[Caller], narrator: &Narrator) -> anyhow::Result<()> {
+    let mut player = Player::new(Arc::clone(asterisk), seed());
     story::play(story::once(callers), &mut player, |told| narrator::say("call", told)).await?;
     player.finish().await;
     let ended = narrator.all_logged(CURTAIN).await;
@@ -70,8 +73,8 @@ async fn once(stage: &Stage, callers: &[Caller], narrator: &Narrator) -> anyhow:
     ended.context("the calls were played, but not all Tasks came")
 }
 
-async fn endlessly(stage: &Stage, callers: &[Caller]) -> anyhow::Result<()> {
-    let mut player = Player::new(stage.asterisk(), seed());
+async fn endlessly(asterisk: &Arc<Asterisk>, callers: &[Caller]) -> anyhow::Result<()> {
+    let mut player = Player::new(Arc::clone(asterisk), seed());
     story::play(story::endless(callers, seed()), &mut player, |told| narrator::say("call", told)).await?;
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! `ctibridge journal`: the calls on disk that are not yet, or could not be, logged.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use jiff::civil::DateTime;
+use jiff::{Span, Timestamp};
 use serde_json::Value as Json;
 use tokio::sync::OnceCell;
 
@@ -9,9 +12,10 @@ use super::daemon::{Daemon, DaemonError};
 use super::table::{sheet_from, table};
 use super::{Context, output};
 use crate::bridge::ledger;
-use crate::http::JournalQuery;
+use crate::http::{Comparison, JournalQuery};
 use crate::journal::Journal;
 use crate::lifecycle::Tasks;
+use crate::salesforce::{self, Client};
 use crate::settings::Settings;
 
 const COLUMNS: [&str; 8] = ["id", "state", "call", "agent", "started", "next_try", "task", "reason"];
@@ -60,6 +64,15 @@ enum What {
     },
     /// All entries, also those of the last seven days that are logged, a JSON object per line
     Export,
+    /// Compares what is on disk with the Tasks in Salesforce, and repairs what is missing
+    Reconcile {
+        /// Calls that ended since then: a duration such as 24h or 7d, or a time such as 2026-11-21T08:00:00Z
+        #[arg(long, value_parser = since)]
+        since: Timestamp,
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// How an entry stands.
@@ -104,6 +117,8 @@ struct Ledger {
     daemon: Daemon,
     state_dir: PathBuf,
     disk: OnceCell<(Journal, Tasks)>,
+    salesforce: salesforce::Config,
+    client: std::cell::OnceCell<Client>,
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
@@ -142,8 +157,53 @@ async fn answer(what: &What, ledger: &Ledger) -> anyhow::Result<()> {
                 output::print_json_line(&entry)?;
             }
         }
+        What::Reconcile { since, dry_run } => reconcile(ledger, *since, *dry_run).await?,
     }
     Ok(())
+}
+
+/// A line for each entry that differs, then the sum.
+async fn reconcile(ledger: &Ledger, since: Timestamp, dry_run: bool) -> anyhow::Result<()> {
+    let (mut compared, mut sums, mut after) = (0, BTreeMap::<String, u64>::new(), None);
+    loop {
+        let page = ledger.reconcile(&Comparison { since, dry_run, after }).await?;
+        compared += page.get("compared").and_then(Json::as_u64).unwrap_or(0);
+        for entry in page.get("differing").and_then(Json::as_array).into_iter().flatten() {
+            let text = |name| entry.get(name).and_then(Json::as_str).unwrap_or_default();
+            output::print(&format!("{} {}: {}", text("id"), text("key"), in_words(text("found"), dry_run)))?;
+            *sums.entry(text("found").to_owned()).or_default() += 1;
+        }
+        after = page.get("next").and_then(Json::as_str).map(str::to_owned);
+        if after.is_none() {
+            break;
+        }
+    }
+    let of = |found: &str| sums.get(found).copied().unwrap_or(0);
+    let (missing, there, deleted) = (of("missing"), of("there"), of("deleted"));
+    let sum = format!("{compared} compared: {missing} missing, {there} there already, {deleted} deleted by somebody");
+    output::print(&sum)?;
+    Ok(())
+}
+
+fn in_words(found: &str, dry_run: bool) -> &'static str {
+    match (found, dry_run) {
+        ("missing", false) => "its Task is not in Salesforce; it is sent again",
+        ("missing", true) => "its Task is not in Salesforce; it would be sent again",
+        ("there", false) => "its Task is in Salesforce; it is done",
+        ("there", true) => "its Task is in Salesforce; it would be done",
+        ("deleted", _) => "its Task was deleted in Salesforce; it is left so",
+        (_, _) => "differs",
+    }
+}
+
+/// A time, a day (from its midnight here), or how long ago.
+fn since(text: &str) -> Result<Timestamp, String> {
+    let now = jiff::Zoned::now();
+    let at = text.parse::<Timestamp>().ok();
+    let at = at.or_else(|| Some(text.parse::<DateTime>().ok()?.to_zoned(now.time_zone().clone()).ok()?.timestamp()));
+    let ago = || Some(now.checked_sub(text.parse::<Span>().ok()?.abs()).ok()?.timestamp());
+    at.or_else(ago)
+        .ok_or_else(|| "expected a duration such as 24h or 7d, or a time such as 2026-11-21T08:00".to_owned())
 }
 
 async fn retry(ledger: &Ledger, ids: &[String]) -> anyhow::Result<()> {
@@ -170,7 +230,13 @@ fn without_details(mut entry: Json) -> Json {
 impl Ledger {
     fn of(settings: &Settings) -> anyhow::Result<Self> {
         let state_dir = settings.bridge.state_dir().to_owned();
-        Ok(Self { daemon: Daemon::new(settings)?, state_dir, disk: OnceCell::new() })
+        Ok(Self {
+            daemon: Daemon::new(settings)?,
+            state_dir,
+            disk: OnceCell::new(),
+            salesforce: settings.salesforce.clone(),
+            client: std::cell::OnceCell::new(),
+        })
     }
 
     async fn list(&self, state: State, limit: u32) -> anyhow::Result<Vec<Json>> {
@@ -208,6 +274,27 @@ impl Ledger {
             answered => drop(answered?),
         }
         Ok(())
+    }
+
+    /// Where no daemon runs, what is missing is sent by the next one.
+    async fn reconcile(&self, wanted: &Comparison) -> anyhow::Result<Json> {
+        match self.daemon.post_json(&["journal", "reconcile"], wanted).await {
+            Err(DaemonError::NotRunning { .. }) => {
+                let result = ledger::reconcile(self.disk().await?, self.salesforce()?, wanted.clone()).await?;
+                Ok(serde_json::to_value(result)?)
+            }
+            answered => Ok(answered?),
+        }
+    }
+
+    fn salesforce(&self) -> anyhow::Result<&Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        // Fails only where a provider has been chosen before, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::new(&self.salesforce)?;
+        Ok(self.client.get_or_init(|| client))
     }
 
     /// The journal itself; held against a daemon until this is closed.

@@ -52,7 +52,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 async fn without_daemon(args: &Args, settings: &Settings) -> anyhow::Result<Json> {
     let plan = settings.bridge.number_plan()?;
     let number = plan.read(&args.number);
-    let client = Client::new(&settings.salesforce)?;
+    let client = Client::with_state(&settings.salesforce, settings.bridge.state_dir())?;
     let directory = Directory::new(client.clone(), plan.clone(), settings.directory.clone());
     let answer = directory.find_surely(&number, PATIENCE).await?;
     let linker = linker(&settings.salesforce.details_link, client.instance_url().as_deref());

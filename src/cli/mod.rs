@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, and what they share.
 
+mod active;
 mod agent_token;
 mod assemble;
 mod bar;
@@ -147,7 +148,7 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
         Command::Run(args) => run::run(args, context).await,
         Command::Demo(args) => demo::run(args, context).await,
         Command::Check(args) => check::run(&args, &context).await,
-        Command::Login(args) => login::run(&args, &context),
+        Command::Login(args) => login::run(&args, &context).await,
         Command::Lookup(args) => lookup::run(&args, &context).await,
         Command::Sync(args) => sync::run(&args, &context).await,
         Command::Journal(args) => journal::run(&args, &context).await,

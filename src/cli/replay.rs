@@ -1,15 +1,20 @@
 //! `ctibridge replay`: a captured feed played through the bridge.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
 use super::narrator::Narrator;
-use super::stage::{LOOPBACK, Stage};
+use super::stage::{self, LOOPBACK, Stage};
 use super::{Context, assemble, output};
+use crate::feeds::{self, hep};
+use crate::secret::Secret;
 use crate::settings::{DEMO, Settings};
 use crate::sim::Seed;
+use crate::sim::pbx::mirror::Packets;
+use crate::sim::pbx::notifier::Exchange;
 use crate::sim::pbx::recording::{Recording, Speed};
 
 /// After the last frame: until the last Task is written.
@@ -17,7 +22,8 @@ const CURTAIN: Duration = Duration::from_mins(1);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What was captured; asterisk-ari: one frame of the event websocket a line
+    /// What was captured; asterisk-ari: one frame of the event websocket a line; hep: one packet a line, in hex; sip-dialog: SIP
+    /// messages, each behind a line `### UNIX-TIME send|recv TRANSPORT BYTES`, played at the pace that they had
     #[arg(value_name = "FEED-KIND")]
     pub kind: String,
     /// The capture
@@ -28,15 +34,44 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: Args, context: Context) -> anyhow::Result<()> {
-    if args.kind != "asterisk-ari" {
-        bail!("`{}` cannot be replayed yet; expected asterisk-ari", args.kind.escape_debug());
-    }
-    let recording = Recording::load(&args.file)?;
     let mut config = assemble::bridge_config(&settings(&context, args.live)?)?;
     config.http.listen = LOOPBACK.to_string();
-    let stage = Stage::build(config, Seed::default(), args.live, |asterisk| recording.prepare(asterisk)).await?;
+    match args.kind.as_str() {
+        "asterisk-ari" => {
+            let recording = Recording::load(&args.file)?;
+            let asterisk = stage::asterisk(&mut config).await?;
+            recording.prepare(&asterisk);
+            let stage = Stage::build(config, Seed::default(), args.live).await?;
+            let playing = async { Ok(recording.play(&asterisk, Speed::AsFast).await?) };
+            on_stage(stage, playing).await
+        }
+        "sip-dialog" => {
+            let exchange = Exchange::load(&args.file)?;
+            let notifier = stage::notifier(&mut config, exchange.extensions()).await?;
+            let stage = Stage::build(config, Seed::default(), args.live).await?;
+            let playing = async {
+                notifier.play(&exchange).await;
+                Ok(())
+            };
+            on_stage(stage, playing).await
+        }
+        "hep" => {
+            let packets = Packets::load(&args.file)?;
+            let (feed, address) = mirror(config.feeds)?;
+            config.feeds = vec![feed];
+            let stage = Stage::build(config, Seed::default(), args.live).await?;
+            let playing = async { packets.play(address).await.context("the capture could not be played") };
+            on_stage(stage, playing).await
+        }
+        kind => {
+            bail!("`{}` cannot be replayed yet; expected asterisk-ari, hep or sip-dialog", kind.escape_debug())
+        }
+    }
+}
+
+async fn on_stage(stage: Stage, playing: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let narrator = Narrator::of(&stage);
-    recording.play(&stage.asterisk(), Speed::AsFast).await?;
+    playing.await?;
     let ended = narrator.all_logged(CURTAIN).await;
     output::print(&narrator.summary())?;
     stage.clear().await;
@@ -49,4 +84,18 @@ fn settings(context: &Context, live: bool) -> anyhow::Result<Settings> {
         return context.settings();
     }
     Ok(Settings::from_toml(DEMO)?.0)
+}
+
+/// The first mirror of the settings, listening on a free port of this machine for the capture alone.
+fn mirror(feeds: Vec<feeds::Config>) -> anyhow::Result<(feeds::Config, SocketAddr)> {
+    let own = feeds.into_iter().find_map(|feed| match feed {
+        feeds::Config::Hep(own) => Some(own),
+        feeds::Config::AsteriskAri(_) | feeds::Config::SipDialog(_) => None,
+    });
+    let own =
+        own.context("what leads outside is not known: give --config FILE with a feed of the kind hep and its trunks")?;
+    let address = std::net::TcpListener::bind(LOOPBACK).and_then(|free| free.local_addr()).context("no free port")?;
+    let listen = vec![format!("tcp://{address}")];
+    let feed = hep::Config { listen, auth_key: Secret::default(), allow: Vec::new(), ..own };
+    Ok((feeds::Config::Hep(feed), address))
 }

@@ -9,15 +9,16 @@ use anyhow::Context as _;
 use crate::bridge::{self, Bridge};
 use crate::calls::record::Extension;
 use crate::feeds;
+use crate::pops::Agent;
 use crate::secret::Secret;
-use crate::sim::pbx::{self, Asterisk};
+use crate::sim::pbx::notifier::{Manners, Transport};
+use crate::sim::pbx::{self, Asterisk, Notifier};
 use crate::sim::{Options, Salesforce, Seed};
 
 /// A free port of this machine, for nobody else to reach.
 pub const LOOPBACK: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
 pub struct Stage {
-    asterisk: Arc<Asterisk>,
     salesforce: Arc<Salesforce>,
     bridge: Bridge,
     agents: Vec<Extension>,
@@ -25,32 +26,18 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// The bridge runs with `config`, but with a state folder of its own, on a pretend Asterisk that has been prepared,
-    /// and, unless `live`, on a pretend Salesforce.
-    pub async fn build(
-        mut config: bridge::Config,
-        seed: Seed,
-        live: bool,
-        prepare: impl FnOnce(&Asterisk),
-    ) -> anyhow::Result<Self> {
+    /// The bridge runs with `config` and its feeds, but with a state folder of its own and, unless `live`, on a pretend Salesforce.
+    pub async fn build(mut config: bridge::Config, seed: Seed, live: bool) -> anyhow::Result<Self> {
         let salesforce = Salesforce::start(Options { seed, ..Options::default() })
             .await
             .context("the pretend Salesforce cannot start")?;
-        let asterisk =
-            Asterisk::start(LOOPBACK, pbx::Options::default()).await.context("the pretend Asterisk cannot start")?;
-        prepare(&asterisk);
         if !live {
             log_in_to(&salesforce, &mut config);
         }
-        listen_to(&asterisk, &mut config);
         config.state_dir = std::env::temp_dir().join(format!("ctibridge-{}", std::process::id()));
         let (state_dir, agents) = (config.state_dir.clone(), extensions(&config));
         let bridge = Bridge::start(config).await.inspect_err(|_| clear(&state_dir))?;
-        Ok(Self { asterisk: Arc::new(asterisk), salesforce: Arc::new(salesforce), bridge, agents, state_dir })
-    }
-
-    pub fn asterisk(&self) -> Arc<Asterisk> {
-        Arc::clone(&self.asterisk)
+        Ok(Self { salesforce: Arc::new(salesforce), bridge, agents, state_dir })
     }
 
     pub fn salesforce(&self) -> Arc<Salesforce> {
@@ -72,7 +59,8 @@ impl Stage {
 
     /// As the settings have it.
     pub fn name(&self, agent: &Extension) -> String {
-        self.bridge.agents().name(agent).unwrap_or_default()
+        let name = self.bridge.agents().name(agent).filter(|name| !name.is_empty());
+        name.unwrap_or_else(|| agent.0.clone())
     }
 }
 
@@ -95,10 +83,15 @@ fn log_in_to(salesforce: &Salesforce, config: &mut bridge::Config) {
     org.client_secret = Secret::new(login.client_secret);
 }
 
-/// The first feed of the settings keeps its name and its trunks; the others are left out.
-fn listen_to(asterisk: &Asterisk, config: &mut bridge::Config) {
+/// A pretend Asterisk that the bridge is to listen to. The first such feed of the settings keeps its name and its trunks; the others
+/// are left out.
+pub async fn asterisk(config: &mut bridge::Config) -> anyhow::Result<Arc<Asterisk>> {
     let pretend = pbx::Options::default();
-    let own = config.feeds.drain(..).next().map(|feeds::Config::AsteriskAri(own)| own);
+    let asterisk = Asterisk::start(LOOPBACK, pretend.clone()).await.context("the pretend Asterisk cannot start")?;
+    let own = config.feeds.drain(..).find_map(|feed| match feed {
+        feeds::Config::AsteriskAri(own) => Some(own),
+        feeds::Config::SipDialog(_) | feeds::Config::Hep(_) => None,
+    });
     let (name, trunks) = match own {
         Some(own) => (own.name, own.trunks),
         None => ("pbx".to_owned(), vec!["PJSIP/trunk".to_owned()]),
@@ -113,4 +106,34 @@ fn listen_to(asterisk: &Asterisk, config: &mut bridge::Config) {
         ca_file: String::new(),
         insecure: false,
     })];
+    Ok(Arc::new(asterisk))
+}
+
+/// A pretend PBX that lets the bridge watch these extensions, each of which is an agent then.
+pub async fn notifier(config: &mut bridge::Config, watched: Vec<String>) -> anyhow::Result<Notifier> {
+    let manners = Manners::default();
+    let (username, password) = (manners.username.clone(), Secret::new(manners.password.clone()));
+    let notifier = Notifier::start(LOOPBACK, Transport::Tcp, manners).await.context("the pretend PBX cannot start")?;
+    let own = config.feeds.drain(..).find_map(|feed| match feed {
+        feeds::Config::SipDialog(own) => Some(own.name),
+        feeds::Config::AsteriskAri(_) | feeds::Config::Hep(_) => None,
+    });
+    for extension in &watched {
+        if !config.agents.iter().any(|agent| agent.extension == *extension) {
+            config.agents.push(Agent { extension: extension.clone(), ..Agent::default() });
+        }
+    }
+    config.feeds = vec![feeds::Config::SipDialog(feeds::sip_dialog::Config {
+        name: own.unwrap_or_else(|| "pbx".to_owned()),
+        server: notifier.uri(),
+        domain: "pbx.example".to_owned(),
+        username,
+        password,
+        extensions: watched,
+        list: String::new(),
+        same_pbx_as: String::new(),
+        ca_file: String::new(),
+        insecure: false,
+    })];
+    Ok(notifier)
 }

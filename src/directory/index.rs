@@ -102,7 +102,9 @@ impl Index {
             let some = changes.by_ref().take(AT_ONCE);
             let entries: Vec<Entry> = some.map(|change| Entry::read(&self.0.plan, change)).collect();
             let mut store = self.write();
-            entries.into_iter().for_each(|entry| store.apply(entry));
+            for entry in entries {
+                store.apply(entry);
+            }
             store.tidy(3 * AT_ONCE);
         }
     }

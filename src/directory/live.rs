@@ -57,6 +57,9 @@ impl Live {
 
     /// The matches, best first.
     pub async fn ask(&self, number: &PhoneNumber) -> Result<Vec<Match>, Error> {
+        if !self.client.allowance().permits_lookups() {
+            return Err(Error::Spared);
+        }
         // It is never closed; if it were, nobody would have to wait.
         let _turn = self.turns.acquire().await.ok();
         let known = self.known().await?;

@@ -174,12 +174,11 @@ impl Directory {
 
     async fn search(&self, number: &PhoneNumber, limit: Duration) -> Result<Answer, Error> {
         let remembered = self.memory().get(number, Instant::now());
-        let outcome = match remembered {
-            Some(outcome) => outcome,
-            None => {
-                let late = |_| late("the look-up took longer than its deadline");
-                timeout(limit, self.flight(number)?).await.map_err(late)?
-            }
+        let outcome = if let Some(outcome) = remembered {
+            outcome
+        } else {
+            let late = |_| late("the look-up took longer than its deadline");
+            timeout(limit, self.flight(number)?).await.map_err(late)?
         };
         let mut matches = outcome?.to_vec();
         let spoken = number.e164().and_then(|e164| self.spoken().with(e164, today()).cloned());

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     fn field(name: &str, kind: &str) -> Field {
-        Field { name: name.to_owned(), kind: kind.to_owned(), is_name: name == "Name" }
+        Field { name: name.to_owned(), kind: kind.to_owned(), is_name: name == "Name", ..Field::default() }
     }
 
     #[test]

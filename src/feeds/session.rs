@@ -11,6 +11,7 @@ use super::status::StatusHandle;
 use crate::backoff::Backoff;
 use crate::calls::event::CallEvent;
 use crate::calls::feed::{FeedMessage, Scope, Snapshot};
+use crate::calls::record::Extension;
 
 /// How soon to try again.
 #[derive(Debug, Clone)]
@@ -70,6 +71,12 @@ impl Outlet {
 
     pub async fn call(&self, event: CallEvent) {
         self.send(FeedMessage::Call(event)).await;
+    }
+
+    /// The phones of one extension are not seen any more.
+    pub async fn part_lost(&self, extension: Extension, reason: &str) {
+        let scope = Scope::Extension(extension);
+        self.send(FeedMessage::Lost { scope, reason: reason.to_owned() }).await;
     }
 
     /// Tells whether the feed had been up; only then the loss is news for what is behind.

@@ -30,6 +30,8 @@ pub struct FeedStatus {
     pub bad: u64,
     /// Connections given up because what is behind the reader was too slow.
     pub overruns: u64,
+    /// Packets thrown away unread: from somebody who may not send, with a wrong key, or more than could be taken.
+    pub dropped: u64,
     pub been_up: bool,
 }
 
@@ -48,6 +50,7 @@ impl StatusHandle {
             unknown: 0,
             bad: 0,
             overruns: 0,
+            dropped: 0,
             been_up: false,
         })))
     }
@@ -89,6 +92,10 @@ impl StatusHandle {
 
     pub(super) fn count_overrun(&self) {
         self.lock().overruns += 1;
+    }
+
+    pub(super) fn count_dropped(&self) {
+        self.lock().dropped += 1;
     }
 
     fn lock(&self) -> MutexGuard<'_, FeedStatus> {

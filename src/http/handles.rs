@@ -8,8 +8,9 @@ use tokio::sync::watch;
 
 use super::calls::CallView;
 use super::directory::SyncWish;
+use super::grant::{GrantTrouble, Granted};
 use super::health::Readiness;
-use super::journal::{JournalEntry, JournalQuery, JournalTrouble};
+use super::journal::{Comparison, ComparisonResult, JournalEntry, JournalQuery, JournalTrouble};
 use super::notes::Note;
 use super::peer::Proxies;
 use crate::calls::record::{CallKey, Extension};
@@ -21,6 +22,9 @@ use crate::secret::Secret;
 
 /// A question that another part of the program answers.
 pub type Ask<Q, A> = Arc<dyn Fn(Q) -> BoxFuture<'static, A> + Send + Sync>;
+
+/// The extension of a user of Salesforce, which is known or not: nobody is asked.
+pub type ExtensionOf = Arc<dyn Fn(&RecordId) -> Option<Extension> + Send + Sync>;
 
 /// Makes an [`Ask`] of an async closure.
 pub fn ask<Q, A, F>(answer: impl Fn(Q) -> F + Send + Sync + 'static) -> Ask<Q, A>
@@ -48,12 +52,14 @@ pub struct Handles {
     pub unknown: watch::Receiver<UnknownCaller>,
     pub lookup: Ask<PhoneNumber, Answer>,
     /// The extension of a user of Salesforce, as far as the users are known.
-    pub extension: Arc<dyn Fn(&RecordId) -> Option<Extension> + Send + Sync>,
+    pub extension: ExtensionOf,
     /// How an answer came about, for operators: an object, or an array of lines. None: not built.
     pub explain: Option<Ask<Answer, Value>>,
     /// Live and recent calls, newest first.
     pub calls: Ask<(), Vec<CallView>>,
     pub journal: JournalHandles,
+    /// Takes a refresh token.
+    pub grant: Ask<Secret, Result<Granted, GrantTrouble>>,
     /// Brings the local copy up to date soon. None: there is none.
     pub sync: Option<Ask<SyncWish, ()>>,
     pub readiness: Ask<(), Readiness>,
@@ -69,6 +75,8 @@ pub struct JournalHandles {
     /// Puts an entry back into the queue; gives it as it then is.
     pub retry: Ask<String, Result<JournalEntry, JournalTrouble>>,
     pub drop: Ask<String, Result<(), JournalTrouble>>,
+    /// Holds entries against Salesforce and mends what is missing.
+    pub reconcile: Ask<Comparison, Result<ComparisonResult, JournalTrouble>>,
     /// Keeps what an agent wrote; on disk when it answers.
     pub note: Ask<Note, Result<(), JournalTrouble>>,
     /// Who has to do with the call, open or finished; none: there is no such call.

@@ -45,6 +45,15 @@ pub struct SalesforceState {
     pub since: Timestamp,
     /// What to do about it, when it is not up.
     pub reason: Option<String>,
+    /// What the org's API calls still allow: `all`, `fewer-polls`, `no-polls`, `tasks-only`, `nothing`.
+    pub allowance: &'static str,
+    /// The org's API calls of the last 24 hours, as Salesforce says.
+    pub api_used: Option<u64>,
+    pub api_allowed: Option<u64>,
+    /// This bridge's own API calls of the last 24 hours.
+    pub own_calls: u64,
+    /// Over how many seconds they were counted, at most a day.
+    pub own_calls_over: u64,
 }
 
 #[derive(Debug, Clone, Serialize)]

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::app::Shared;
 use super::auth::Caller;
+use super::body;
 use super::problem::Problem;
 
 /// How many entries are listed where nobody asks for more.
@@ -57,6 +58,39 @@ pub enum Fate {
     Wire,
     Done,
     Parked,
+}
+
+/// Which entries are held against Salesforce.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// Calls that ended since then.
+    pub since: Timestamp,
+    /// Only tells what would be done.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// `next` of the answer before.
+    #[serde(default)]
+    pub after: Option<String>,
+}
+
+/// What a part of the entries has come to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ComparisonResult {
+    /// How many were compared.
+    pub compared: usize,
+    pub differing: Vec<DifferingEntry>,
+    /// Where to go on; none: that was all.
+    pub next: Option<String>,
+}
+
+/// An entry whose state on disk is not that of Salesforce.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DifferingEntry {
+    pub id: String,
+    pub key: String,
+    /// `missing`: sent again. `there`: done. `deleted`: by somebody, and left so.
+    pub found: &'static str,
 }
 
 /// Why the journal does not do what it is asked.
@@ -112,6 +146,16 @@ pub(super) async fn retry(
     caller.must_be_admin()?;
     let entry = (app.handles.journal.retry)(id?.0).await?;
     Ok((StatusCode::ACCEPTED, Json(entry)))
+}
+
+pub(super) async fn reconcile(
+    State(app): State<Shared>,
+    caller: Caller,
+    request: Request,
+) -> Result<Json<ComparisonResult>, Problem> {
+    caller.must_be_admin()?;
+    let wanted: Comparison = body::parse(&body::read(request).await?)?;
+    Ok(Json((app.handles.journal.reconcile)(wanted).await?))
 }
 
 pub(super) async fn delete(State(app): State<Shared>, caller: Caller, id: Id) -> Result<StatusCode, Problem> {

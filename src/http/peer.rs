@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 
+use crate::network::Network;
+
 /// Headers that only a proxy adds.
 const FORWARDING: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
 
@@ -27,12 +29,6 @@ pub struct Proxies(Vec<Network>);
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is no address; expected one such as 10.0.0.7, 10.0.0.0/8 or fd00::/8")]
 pub struct NotAnAddress(String);
-
-#[derive(Debug, Clone, Copy)]
-struct Network {
-    bits: u128,
-    mask: u128,
-}
 
 impl Proxies {
     /// Reads addresses and networks.
@@ -72,35 +68,6 @@ impl Proxies {
 
     fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.holds(address))
-    }
-}
-
-impl Network {
-    fn parse(text: &str) -> Option<Self> {
-        let (address, length) = match text.split_once('/') {
-            Some((address, length)) => (address, Some(length.parse::<u32>().ok()?)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.trim().parse().ok()?;
-        let (all, before) = if address.is_ipv4() { (32, 96) } else { (128, 0) };
-        let length = length.unwrap_or(all);
-        if length > all {
-            return None;
-        }
-        let mask = u128::MAX.checked_shl(128 - (before + length)).unwrap_or_default();
-        Some(Self { bits: bits(address) & mask, mask })
-    }
-
-    fn holds(self, address: IpAddr) -> bool {
-        bits(address) & self.mask == self.bits
-    }
-}
-
-/// As IPv6, in which IPv4 has its place (RFC 4291 section 2.5.5.2).
-fn bits(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(address) => address.to_bits(),
     }
 }
 

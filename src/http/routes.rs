@@ -60,6 +60,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/api/v1/journal/{id}", Access::Admin),
     route("DELETE", "/api/v1/journal/{id}", Access::Admin),
     route("POST", "/api/v1/journal/{id}/retry", Access::Admin),
+    route("POST", "/api/v1/journal/reconcile", Access::Admin),
     route("GET", "/api/v1/directory", Access::Admin),
     route("POST", "/api/v1/directory/sync", Access::Admin),
     route("PUT", "/api/v1/salesforce/grant", Access::Admin),
@@ -103,6 +104,7 @@ fn api() -> Router<Shared> {
         .route("/api/v1/agents/{extension}/pops", get(stream::get))
         .route("/api/v1/agents/{extension}/token", post(tokens::post))
         .route("/api/v1/journal", get(journal::list))
+        .route("/api/v1/journal/reconcile", post(journal::reconcile))
         .route("/api/v1/journal/{id}", get(journal::get).delete(journal::delete))
         .route("/api/v1/journal/{id}/retry", post(journal::retry))
         .route("/api/v1/directory", get(directory::get))

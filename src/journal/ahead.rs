@@ -27,6 +27,12 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// Lines that are written in one go.
 const BATCH: usize = 256;
 
+/// Between two tries to write while there is no room.
+const NO_ROOM_WAIT: Duration = Duration::from_millis(500);
+
+/// Bytes of lines that are kept for when there is room again. Behind that only the writer has the changes in memory.
+const MOST_OWED: usize = 4 << 20;
+
 /// How far the files are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Mark {
@@ -41,6 +47,8 @@ pub(super) struct Ahead {
     pages: Pages,
     /// The last number that was given out.
     last: u64,
+    /// Lines that there was no room for; empty when all are written.
+    owed: String,
     mark: watch::Sender<Mark>,
     /// The database holds all up to this number.
     committed: Arc<AtomicU64>,
@@ -64,7 +72,7 @@ impl Ahead {
         let pages = Pages::open(folder)?;
         let last = pages.last();
         let mark = watch::Sender::new(Mark { taken: last, written: true });
-        Ok(Self { pages, last, mark, committed: Arc::default() })
+        Ok(Self { pages, last, owed: String::new(), mark, committed: Arc::default() })
     }
 
     /// The changes behind this number, which the database lacks.
@@ -110,6 +118,12 @@ impl Ahead {
             let first = tokio::select! {
                 biased;
                 job = queue.recv() => job,
+                () = tokio::time::sleep(NO_ROOM_WAIT), if !self.owed.is_empty() => {
+                    if self.pay().is_err() {
+                        return;
+                    }
+                    continue;
+                }
                 () = stop.cancelled(), if !queue.is_closed() => {
                     queue.close();
                     continue;
@@ -128,28 +142,32 @@ impl Ahead {
                 return;
             }
             for job in batch {
-                if writer.send(job).await.is_err() {
-                    return;
-                }
+                // A writer that has stopped ends the daemon. Until then calls are shown, so their lines are written for the next start.
+                let _ = writer.send(job).await;
             }
         }
     }
 
     fn write(&mut self, batch: &mut [Job]) -> Result<(), ()> {
-        let mut lines = String::new();
+        let before = self.last;
         for job in batch {
             if job.op.goes_ahead() {
                 self.last += 1;
-                line::push(&mut lines, self.last, &job.op);
+                line::push(&mut self.owed, self.last, &job.op);
             }
             job.number = self.last;
         }
-        if lines.is_empty() {
-            return Ok(());
+        if self.last == before { Ok(()) } else { self.pay() }
+    }
+
+    /// Writes what is owed, if there is room.
+    fn pay(&mut self) -> Result<(), ()> {
+        let committed = self.committed.load(Ordering::Relaxed);
+        if committed >= self.last || self.owed.len() > MOST_OWED {
+            // An empty line is nothing, and finds out whether there is room.
+            "\n".clone_into(&mut self.owed);
         }
-        let wrote = self.pages.write(&lines, self.last, self.committed.load(Ordering::Relaxed));
-        let before = *self.mark.borrow();
-        let written = match wrote {
+        let written = match self.pages.write(&self.owed, self.last, committed) {
             Ok(Wrote::All) => true,
             Ok(Wrote::NoRoom) => false,
             Err(error) => {
@@ -157,10 +175,13 @@ impl Ahead {
                 return Err(());
             }
         };
+        if written {
+            self.owed.clear();
+        }
+        let before = self.mark.send_replace(Mark { taken: self.last, written });
         if before.written && !written {
             tracing::error!("the disk of the journal is full; a kill of ctibridge now loses calls");
         }
-        self.mark.send_replace(Mark { taken: self.last, written });
         Ok(())
     }
 }
@@ -169,6 +190,11 @@ impl Progress {
     /// Counts a change that is about to be given to the files.
     pub fn tell(&self) {
         self.told.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// False while there is no room on the disk.
+    pub fn is_written(&self) -> bool {
+        self.mark.borrow().written
     }
 
     /// Whether all that was told before outlives this process. Waits for that, but not for a disk that is stuck.

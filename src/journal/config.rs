@@ -20,6 +20,8 @@ pub struct Config {
     pub external_id_field: String,
     /// Username or id for calls without a mapped agent. Empty: the API user.
     pub fallback_owner: String,
+    /// What a Task is related to beside the person.
+    pub related_to: RelatedTo,
     /// Finished calls wait this long for company before they are sent.
     #[serde(with = "duration")]
     #[schemars(with = "String")]
@@ -44,4 +46,28 @@ pub struct Config {
 pub enum Per {
     Call,
     Agent,
+}
+
+/// Which record of the caller's a Task is related to (`WhatId`). All but `None` ask Salesforce once for each batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RelatedTo {
+    /// Salesforce shows the Task with the person's account by itself.
+    None,
+    /// The contact's newest open case, else the account.
+    Case,
+    /// The account's newest open opportunity, else the account.
+    Opportunity,
+    /// The contact's newest open case, else the account's newest open opportunity, else the account.
+    CaseOrOpportunity,
+}
+
+impl RelatedTo {
+    pub(super) fn wants_cases(self) -> bool {
+        matches!(self, Self::Case | Self::CaseOrOpportunity)
+    }
+
+    pub(super) fn wants_opportunities(self) -> bool {
+        matches!(self, Self::Opportunity | Self::CaseOrOpportunity)
+    }
 }

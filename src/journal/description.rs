@@ -128,6 +128,11 @@ fn repairs(task: &Task) -> String {
             one_line(&unlinked.code)
         ));
     }
+    told.extend(task.part.repairs.moved.iter().map(|(old, new)| format!("Linked to {new}, which {old} became.")));
+    if task.part.repairs.not_looked_up {
+        told.push("The caller was not looked up: the org's API calls were nearly used up.".to_owned());
+    }
+    told.extend(task.misfits.iter().map(|(field, wanted)| format!("{field} is left out: it takes {wanted}.")));
     if task.part.repairs.fallback_owner {
         told.push("The agent's user in Salesforce may not own it; the fallback owner does.".to_owned());
     }

@@ -82,6 +82,10 @@ pub enum Event {
     Noted,
     /// An operator asks for another try.
     Retry,
+    /// A comparison with Salesforce has found the Task. `noted`: not all that agents added may be in it.
+    Found { at: Timestamp, noted: bool },
+    /// A comparison with Salesforce has not found the Task, not among the deleted ones either.
+    Missing,
 }
 
 /// Why an entry waits or is parked, and what an operator can do.
@@ -103,6 +107,10 @@ pub struct Repairs {
     /// Fields that were too long, and how long they may be.
     pub shortened: BTreeMap<String, usize>,
     pub unlinked: Option<Unlinked>,
+    /// Records that were converted or merged, and what stands for them now.
+    pub moved: BTreeMap<RecordId, RecordId>,
+    /// Written without a look-up of the caller: the org's API calls were nearly used up.
+    pub not_looked_up: bool,
 }
 
 /// The records that Salesforce would not link the Task to.
@@ -147,8 +155,9 @@ impl EntryState {
             Event::Sent { at } => Self::Wire { since: at, look_at: None },
             Event::Again { not_before, reason } => Self::Waiting { not_before, reason },
             Event::Refused { at, reason } => Self::Parked { at, reason },
-            Event::Retry => Self::due(),
-            Event::Noted | Event::Logged { .. } | Event::Unknown { .. } => self,
+            Event::Retry | Event::Found { noted: true, .. } => Self::due(),
+            Event::Found { noted: false, at } => Self::Done { at },
+            Event::Noted | Event::Logged { .. } | Event::Unknown { .. } | Event::Missing => self,
         }
     }
 
@@ -160,30 +169,33 @@ impl EntryState {
             Event::Unknown { look_at } => Self::Wire { since, look_at },
             Event::Refused { at, reason } => Self::Parked { at, reason },
             Event::Retry => Self::Wire { since, look_at: None },
-            Event::Sent { .. } | Event::Noted => self,
+            Event::Sent { .. } | Event::Noted | Event::Found { .. } | Event::Missing => self,
         }
     }
 
     fn done_after(self, event: &Event) -> Self {
         match event {
-            Event::Noted => Self::due(),
+            Event::Noted | Event::Missing => Self::due(),
             Event::Sent { .. }
             | Event::Logged { .. }
             | Event::Again { .. }
             | Event::Unknown { .. }
             | Event::Refused { .. }
+            | Event::Found { .. }
             | Event::Retry => self,
         }
     }
 
     fn parked_after(self, event: &Event) -> Self {
         match event {
-            Event::Retry => Self::due(),
+            Event::Retry | Event::Found { noted: true, .. } => Self::due(),
+            Event::Found { noted: false, at } => Self::Done { at: *at },
             Event::Sent { .. }
             | Event::Logged { .. }
             | Event::Again { .. }
             | Event::Unknown { .. }
             | Event::Refused { .. }
+            | Event::Missing
             | Event::Noted => self,
         }
     }
@@ -222,6 +234,21 @@ mod tests {
         assert_eq!(logged(false), EntryState::Done { at: at(6) });
         assert_eq!(logged(true), EntryState::due());
         assert_eq!(logged(false).after(Event::Noted), EntryState::due());
+    }
+
+    #[test]
+    fn a_comparison_with_salesforce_corrects_what_waits_is_parked_or_done_and_leaves_the_wire_alone() {
+        let found = |noted| Event::Found { at: at(9), noted };
+        let (done, parked) =
+            (EntryState::Done { at: at(6) }, wire().after(Event::Refused { at: at(6), reason: reason() }));
+        for state in [EntryState::due(), parked.clone()] {
+            assert_eq!(state.clone().after(found(false)), EntryState::Done { at: at(9) });
+            assert_eq!(state.after(found(true)), EntryState::due(), "the notes are to be added");
+        }
+        assert_eq!(done.clone().after(Event::Missing), EntryState::due());
+        assert_eq!(done.clone().after(found(true)), done);
+        assert_eq!(parked.clone().after(Event::Missing), parked);
+        assert_eq!((wire().after(found(false)), wire().after(Event::Missing)), (wire(), wire()));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub enum JournalError {
     #[error("{path}: another ctibridge uses this state folder; stop it, or give each its own bridge.state_dir", path = path.display())]
     InUse { path: PathBuf },
-    #[error("{path}: {error}; expected a folder that ctibridge may write to", path = path.display())]
+    #[error("bridge.state_dir: {path}: {error}; expected a folder that ctibridge may write to", path = path.display())]
     Folder { path: PathBuf, error: std::io::Error },
     #[error("{path}: the calls on disk are damaged ({detail}); restore the file from a backup, or move it and its -wal away to begin anew", path = path.display())]
     Damaged { path: PathBuf, detail: String },

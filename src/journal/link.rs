@@ -1,6 +1,6 @@
 //! Which records a Task is linked to: `WhoId` and `WhatId`.
 
-use super::entry::Unlinked;
+use super::entry::Repairs;
 use super::note::Note;
 use crate::directory::answer::{Answer, Match};
 use crate::salesforce::RecordId;
@@ -14,24 +14,36 @@ pub(super) struct Link<'a> {
     pub record: Option<&'a Match>,
     /// Several that fit equally well, none of which was chosen.
     pub candidates: Vec<&'a Match>,
+    /// Whom a case or an opportunity may be looked for, where nobody chose what the Task is related to.
+    pub party: Option<Party>,
 }
+
+/// Who called, for `log.related_to`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Party {
+    pub contact: Option<RecordId>,
+    pub account: Option<RecordId>,
+}
+
+/// A record that was converted into another one, which was merged: as many steps as are followed.
+const STEPS: usize = 5;
 
 /// What the Task of a call would be linked to if no agent chose: its `WhoId` and its `WhatId`.
 #[must_use]
 pub fn links(answer: &Answer) -> (Option<RecordId>, Option<RecordId>) {
-    let link = link(Some(answer), &[], None);
+    let link = link(Some(answer), &[], &Repairs::default());
     (link.who, link.what)
 }
 
 /// By the agent's choice, else by the best match.
-pub(super) fn link<'a>(answer: Option<&'a Answer>, notes: &[&Note], refused: Option<&Unlinked>) -> Link<'a> {
+pub(super) fn link<'a>(answer: Option<&'a Answer>, notes: &[&Note], repairs: &Repairs) -> Link<'a> {
     let best = best(answer);
     let chosen = notes.iter().rev().find_map(|note| note.record_id.as_ref());
     let link = match chosen {
         Some(id) => by_choice(answer, &best, id),
         None => by_match(best),
     };
-    without(link, refused)
+    without(moved(link, repairs), repairs)
 }
 
 /// The best matches: those of the first one's object and exactness.
@@ -47,21 +59,35 @@ fn by_match(best: Vec<&Match>) -> Link<'_> {
     match best.as_slice() {
         [] => Link::default(),
         [one] => to_match(one),
-        several => Link { what: common_account(several), candidates: best, ..Link::default() },
+        several => {
+            let account = common_account(several);
+            let party = account.clone().map(|account| Party { contact: None, account: Some(account) });
+            Link { what: account, candidates: best, party, ..Link::default() }
+        }
     }
 }
 
 fn to_match(found: &Match) -> Link<'_> {
     let mut link = to_record(&found.object, &found.id, found.person_contact_id.as_ref());
     link.record = Some(found);
+    if let (Some(party), "Contact") = (&mut link.party, found.object.as_str()) {
+        party.account.clone_from(&found.account_id);
+    }
     link
 }
 
 fn to_record<'a>(object: &str, id: &RecordId, person: Option<&RecordId>) -> Link<'a> {
     let id = Some(id.clone());
+    let party = |contact: Option<&RecordId>, account: Option<&RecordId>| {
+        Some(Party { contact: contact.cloned(), account: account.cloned() })
+    };
     match (object, person) {
-        ("Contact" | "Lead", _) => Link { who: id, ..Link::default() },
-        (_, Some(person)) => Link { who: Some(person.clone()), ..Link::default() },
+        ("Contact", _) => Link { party: party(id.as_ref(), None), who: id, ..Link::default() },
+        ("Lead", _) => Link { who: id, ..Link::default() },
+        (_, Some(person)) => {
+            Link { party: party(Some(person), id.as_ref()), who: Some(person.clone()), ..Link::default() }
+        }
+        ("Account", None) => Link { party: party(None, id.as_ref()), what: id, ..Link::default() },
         (_, None) => Link { what: id, ..Link::default() },
     }
 }
@@ -97,10 +123,24 @@ fn common_account(matches: &[&Match]) -> Option<RecordId> {
     shared.then(|| account.clone())
 }
 
-fn without<'a>(mut link: Link<'a>, refused: Option<&Unlinked>) -> Link<'a> {
-    let records = refused.map(|refused| refused.records.as_slice()).unwrap_or_default();
+/// Follows converted leads to their contacts, and merged records to those that stayed.
+fn moved<'a>(mut link: Link<'a>, repairs: &Repairs) -> Link<'a> {
+    let was = link.who.clone();
+    let to = |id: RecordId| (0..STEPS).fold(id, |id, _| repairs.moved.get(&id).cloned().unwrap_or(id));
+    link.who = link.who.map(to);
+    link.what = link.what.map(to);
+    if link.who != was && link.what.is_none() {
+        link.party = link.who.clone().map(|contact| Party { contact: Some(contact), account: None });
+    }
+    link
+}
+
+fn without<'a>(mut link: Link<'a>, repairs: &Repairs) -> Link<'a> {
+    let records = repairs.unlinked.as_ref().map(|refused| refused.records.as_slice()).unwrap_or_default();
     let kept = |id: &RecordId| !records.contains(id);
+    let all = link.who.iter().chain(&link.what).all(kept);
     link.who = link.who.filter(kept);
     link.what = link.what.filter(kept);
+    link.party = link.party.filter(|_| all);
     link
 }

@@ -15,6 +15,7 @@ mod config;
 mod description;
 mod entry;
 mod error;
+mod fields;
 mod folder;
 mod health;
 mod link;
@@ -25,6 +26,7 @@ mod pace;
 mod people;
 mod plan;
 mod read;
+mod reconcile;
 mod seal;
 pub mod sender;
 mod store;
@@ -39,17 +41,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use config::{Config, Per};
+pub use config::{Config, Per, RelatedTo};
 pub use entry::{Entry, EntryId, EntryState, Reason, Repairs, Unlinked};
 pub use error::JournalError;
+pub use fields::{FieldProblem, TaskFields};
 pub use health::{SenderHealth, SenderState};
 pub use link::links;
 pub use note::{Note, Noted};
 pub use op::Changed;
 pub use owner::{AgentUser, Owner, Owners};
+pub use people::{Mapping, mapping};
 pub use read::Filter;
+pub use reconcile::{CompareError, Compared, Difference, Differing, Scope, reconcile};
 pub use task::{Part, TaskSettings, keys, row, update};
 pub use template::{TemplateError, Templates};
 pub use wanted::wanted;
@@ -101,6 +107,7 @@ impl Journal {
             news: Arc::default(),
             counts: watch::Sender::new(store.counts().await?),
             committed: Arc::clone(&progress.committed),
+            lost: Arc::default(),
         };
         let (queue, told) = mpsc::channel(QUEUE);
         let (to_writer, jobs) = mpsc::channel(QUEUE);
@@ -217,7 +224,7 @@ impl Journal {
     /// False while the disk is full or can no longer be trusted.
     #[must_use]
     pub fn writable(&self) -> bool {
-        self.seen.writable.load(Ordering::Relaxed)
+        self.seen.writable.load(Ordering::Relaxed) && self.progress.is_written()
     }
 
     /// How the way into Salesforce is.
@@ -239,10 +246,22 @@ impl Journal {
         }
     }
 
-    /// A writer that has stopped is reported by its owner, who stops the daemon.
+    /// A writer that has stopped is reported by its owner, who stops the daemon. While the disk is full nobody waits for it: what is
+    /// more than may be kept in memory is lost.
     async fn tell(&self, op: Op) {
-        self.progress.tell();
-        let _ = self.queue.send(Job { op, number: 0, reply: None }).await;
+        let room = if self.seen.writable.load(Ordering::Relaxed) {
+            self.queue.reserve().await.map_err(|_| TrySendError::Closed(()))
+        } else {
+            self.queue.try_reserve()
+        };
+        match room {
+            Ok(room) => {
+                self.progress.tell();
+                room.send(Job { op, number: 0, reply: None });
+            }
+            Err(TrySendError::Full(())) => self.seen.lose(),
+            Err(TrySendError::Closed(())) => {}
+        }
     }
 
     async fn ask(&self, op: Op) -> Result<Outcome, JournalError> {

@@ -46,6 +46,11 @@ pub(super) enum Op {
         at: Timestamp,
     },
     Settle(Vec<Settlement>),
+    /// What a comparison with Salesforce has found of each: its Task, or that there is none.
+    Compared {
+        entries: Vec<(EntryId, Option<RecordId>)>,
+        at: Timestamp,
+    },
     /// A new run begins: no wait of the last one holds, and what was on the wire is to be looked up.
     Resume {
         at: Timestamp,
@@ -124,6 +129,7 @@ impl Op {
             | Self::Answered { .. }
             | Self::PutOnWire { .. }
             | Self::Settle(_)
+            | Self::Compared { .. }
             | Self::Resume { .. }
             | Self::Park { .. }
             | Self::Prune { .. } => None,
@@ -137,6 +143,14 @@ impl Op {
 
     /// Whether it may give the sender something to do.
     pub fn is_news(&self) -> bool {
-        matches!(self, Self::Ended { .. } | Self::Note { .. } | Self::Retry(_) | Self::Split { .. } | Self::Settle(_))
+        matches!(
+            self,
+            Self::Ended { .. }
+                | Self::Note { .. }
+                | Self::Retry(_)
+                | Self::Split { .. }
+                | Self::Settle(_)
+                | Self::Compared { .. }
+        )
     }
 }

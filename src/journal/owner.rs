@@ -34,6 +34,8 @@ pub struct Owners {
     /// Names of agents, by extension.
     pub names: BTreeMap<String, String>,
     pub fallback: Option<Owner>,
+    /// The fallback is the one that the settings name, or they name none.
+    pub fallback_is_named: bool,
 }
 
 impl Owners {
@@ -59,14 +61,16 @@ impl Owners {
                 by_extension.insert(agent.extension.clone(), owner);
             }
         }
+        let named = fallback_owner(users, fallback);
         Self {
             by_extension,
+            fallback_is_named: named.is_some() || fallback.is_empty(),
             names: agents
                 .iter()
                 .filter(|agent| !agent.name.is_empty())
                 .map(|agent| (agent.extension.clone(), agent.name.clone()))
                 .collect(),
-            fallback: fallback_owner(users, fallback).or_else(|| login.map(|id| by_id(users, id))),
+            fallback: named.or_else(|| login.map(|id| by_id(users, id))),
         }
     }
 
@@ -81,6 +85,12 @@ impl Owners {
     pub fn extension(&self, user: &RecordId) -> Option<Extension> {
         let mut agents = self.by_extension.iter().filter(|(_, owner)| owner.id == *user);
         agents.next().map(|(extension, _)| Extension(extension.clone()))
+    }
+
+    /// The agent whose Task it would be, where no active user is known for it.
+    #[must_use]
+    pub fn unmapped<'a>(&self, record: &'a CallRecord, agent: Option<&'a Extension>) -> Option<&'a Extension> {
+        agent.or_else(|| responsible(record)).filter(|extension| !self.by_extension.contains_key(&extension.0))
     }
 
     /// The owner of a call, or of one agent's part of it.

@@ -18,7 +18,7 @@ const QUICK_TRIES: u32 = 3;
 const PROBE: Duration = Duration::from_secs(30);
 
 /// Between two probes while the org's quota of requests is used up.
-const QUOTA_PROBE: Duration = Duration::from_mins(5);
+const QUOTA_PROBE: Duration = Duration::from_mins(10);
 
 /// Between two probes while someone has to mend the settings or the permissions.
 const MENDING_PROBE: Duration = Duration::from_mins(2);

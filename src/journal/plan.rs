@@ -1,5 +1,6 @@
 //! What an answer of Salesforce means for an entry: pure, row by row.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -16,6 +17,9 @@ const LOCKED_WAIT: Duration = Duration::from_secs(1);
 
 /// Before a row is sent again that the org as a whole does not take now: its storage or its quota is used up.
 const ORG_WAIT: Duration = Duration::from_mins(5);
+
+/// Before a row is sent again whose records could not be followed.
+const ASK_WAIT: Duration = Duration::from_secs(10);
 
 /// How short a field is made that is too long, when Salesforce does not say how long it may be.
 const SHORT: usize = 80;
@@ -34,6 +38,8 @@ pub(super) struct Sent<'a> {
     pub now: Timestamp,
     /// 0 to 1, at random.
     pub spread: f64,
+    /// Of the records that Salesforce would not link, those that stand for them now.
+    pub moved: Option<&'a BTreeMap<RecordId, RecordId>>,
 }
 
 /// The fate of a row that Salesforce answered.
@@ -63,9 +69,9 @@ pub(super) fn answered(sent: &Sent, outcome: &RowOutcome) -> Settlement {
     }
 }
 
-/// The fate of an entry whose answer was lost: what can be repeated is, the rest is looked up first.
-pub(super) fn lost(entry: &Entry, upsert: bool) -> Settlement {
-    let event = if upsert || entry.task.is_some() {
+/// The fate of an entry whose answer was lost: an update is repeated, all else is looked up first.
+pub(super) fn lost(entry: &Entry) -> Settlement {
+    let event = if entry.task.is_some() {
         Event::Again { not_before: None, reason: None }
     } else {
         Event::Unknown { look_at: None }
@@ -73,17 +79,46 @@ pub(super) fn lost(entry: &Entry, upsert: bool) -> Settlement {
     unchanged(entry, event)
 }
 
+/// The fate of an entry of a batch that the org as a whole does not take now.
+pub(super) fn waits(entry: &Entry, error: &RowError) -> Settlement {
+    unchanged(entry, Event::Again { not_before: None, reason: Some(reason(error)) })
+}
+
+/// The fate of an entry whose records could not be followed: it is tried again, a few times.
+pub(super) fn asked_later(entry: &Entry, error: &RowError, now: Timestamp) -> Settlement {
+    let reason = reason(error);
+    if entry.attempts.saturating_add(1) >= TRIES {
+        return parked(entry, now, reason);
+    }
+    let event = Event::Again { not_before: Some(plus(now, ASK_WAIT)), reason: Some(reason) };
+    Settlement { attempts: entry.attempts + 1, ..unchanged(entry, event) }
+}
+
+/// Whether a refusal is about the org and not about the row: maintenance, storage, quota.
+pub(super) fn is_about_the_org(error: &RowError) -> bool {
+    match error.retry() {
+        Retry::After(_) | Retry::Quota | Retry::WhenMended => true,
+        Retry::Never | Retry::Soon => false,
+    }
+}
+
+/// The records of a refused row that may have been converted, merged or deleted.
+pub(super) fn refused_records(row: &Row, error: &RowError) -> Vec<RecordId> {
+    if is_about_links(row, error) { linked(row, error) } else { Vec::new() }
+}
+
 /// The fate of an entry that was certainly not written.
 pub(super) fn not_written(entry: &Entry, not_before: Option<Timestamp>) -> Settlement {
     unchanged(entry, Event::Again { not_before, reason: None })
 }
 
-/// The fate of an entry that was looked up: one that is not there may still come, until `settle_after` has passed since it was sent.
+/// The fate of an entry that was looked up: one that is not there may still come, until `settle_after` has passed since it was
+/// sent; `None`: it is sent by upsert, and may come twice.
 pub(super) fn looked_up(
     entry: &Entry,
     since: Timestamp,
     found: Option<&RecordId>,
-    settle_after: Duration,
+    settle_after: Option<Duration>,
     now: Timestamp,
 ) -> Settlement {
     if let Some(task) = found {
@@ -94,7 +129,7 @@ pub(super) fn looked_up(
             repairs: entry.repairs.clone(),
         };
     }
-    let settled = plus(since, settle_after);
+    let settled = settle_after.map_or(now, |after| plus(since, after));
     if settled <= now {
         return not_written(entry, None);
     }
@@ -157,17 +192,36 @@ fn repaired(sent: &Sent, error: &RowError) -> Option<Repairs> {
     match error.code.as_str() {
         "INACTIVE_OWNER_OR_USER" => other_owner(&mut repairs)?,
         "INVALID_CROSS_REFERENCE_KEY" if names(error, "OwnerId") => other_owner(&mut repairs)?,
-        "CANNOT_UPDATE_CONVERTED_LEAD" | "ENTITY_IS_DELETED" | "INVALID_CROSS_REFERENCE_KEY" => {
-            unlink(&mut repairs, sent.row, error)?;
-        }
-        "FIELD_INTEGRITY_EXCEPTION" if names(error, "WhatId") || names(error, "WhoId") => {
-            unlink(&mut repairs, sent.row, error)?;
+        _links if is_about_links(sent.row, error) => {
+            relink(&mut repairs, sent, error);
         }
         "STRING_TOO_LONG" => shorten(&mut repairs, error)?,
-        "INVALID_FIELD_FOR_INSERT_UPDATE" if sent.upsert => without_subtype(&mut repairs)?,
+        "INVALID_FIELD_FOR_INSERT_UPDATE" if sent.upsert && names(error, "TaskSubtype") => {
+            without_subtype(&mut repairs)?;
+        }
         _ => return None,
     }
     Some(repairs)
+}
+
+/// Whether a record that the row names is refused. Of an update that names none the Task itself is gone.
+fn is_about_links(row: &Row, error: &RowError) -> bool {
+    let named = names(error, "WhoId") || names(error, "WhatId");
+    let is_new = row.id.is_none();
+    let about = match error.code.as_str() {
+        "CANNOT_UPDATE_CONVERTED_LEAD" => true,
+        "ENTITY_IS_DELETED" | "INVALID_CROSS_REFERENCE_KEY" => named || (is_new && error.fields.is_empty()),
+        "FIELD_INTEGRITY_EXCEPTION" => named,
+        _ => false,
+    };
+    about && !linked(row, error).is_empty()
+}
+
+/// The records in the fields that the refusal names, or in both where it names none.
+fn linked(row: &Row, error: &RowError) -> Vec<RecordId> {
+    let all = !names(error, "WhoId") && !names(error, "WhatId");
+    let fields = ["WhoId", "WhatId"].into_iter().filter(|field| all || names(error, field));
+    fields.filter_map(|field| id_in(row, field)).collect()
 }
 
 fn names(error: &RowError, field: &str) -> bool {
@@ -185,22 +239,27 @@ fn without_subtype(repairs: &mut Repairs) -> Option<()> {
     first.then_some(())
 }
 
-/// Records that were refused are not in a row again, so that this ends.
-fn unlink(repairs: &mut Repairs, row: &Row, error: &RowError) -> Option<()> {
-    let linked: Vec<RecordId> = ["WhoId", "WhatId"].iter().filter_map(|field| id_in(row, field)).collect();
-    if linked.is_empty() {
-        return None;
+/// What stands for a refused record now takes its place, once; all else is left out, so that this ends.
+fn relink(repairs: &mut Repairs, sent: &Sent, error: &RowError) {
+    for id in linked(sent.row, error) {
+        match sent.moved.and_then(|moved| moved.get(&id)) {
+            Some(now) if !repairs.moved.contains_key(&id) => {
+                repairs.moved.insert(id, now.clone());
+            }
+            Some(_) | None => {
+                let none = || Unlinked { code: String::new(), records: Vec::new() };
+                let unlinked = repairs.unlinked.get_or_insert_with(none);
+                unlinked.code.clone_from(&error.code);
+                unlinked.records.push(id);
+            }
+        }
     }
-    let unlinked = repairs.unlinked.get_or_insert_with(|| Unlinked { code: String::new(), records: Vec::new() });
-    unlinked.code.clone_from(&error.code);
-    unlinked.records.extend(linked);
-    Some(())
 }
 
 fn id_in(row: &Row, field: &str) -> Option<RecordId> {
     match row.fields.get(field) {
         Some(Value::Text(id)) => RecordId::parse(id).ok(),
-        Some(Value::Integer(_) | Value::Bool(_) | Value::Null) | None => None,
+        Some(Value::Integer(_) | Value::Decimal(_) | Value::Bool(_) | Value::Null) | None => None,
     }
 }
 
@@ -252,9 +311,13 @@ fn advice(code: &str) -> &'static str {
             "the fallback owner is not active either: set log.fallback_owner to an active user; then retry"
         }
         "UNABLE_TO_LOCK_ROW" => "something else in the org holds the record: retry when it has finished",
-        "ENTITY_IS_DELETED" => {
+        "ENTITY_IS_DELETED" | "INVALID_CROSS_REFERENCE_KEY" => {
             "the Task or its record was deleted in Salesforce: restore it and retry, or drop this entry"
         }
+        "DUPLICATE_VALUE" => {
+            "another record has the same value in a unique field: if [log.fields] fills that field, change its template; then retry"
+        }
+        "STRING_TOO_LONG" => "shorten the template in [log] that fills the field; then retry",
         _ => ADVICE,
     }
 }

@@ -1,11 +1,13 @@
 //! Takes finished calls from the disk to Salesforce, so that each becomes exactly one Task.
 //!
-//! An entry is on the wire on disk before it is on the wire. When its answer is lost it is sent again at once where that is
-//! harmless (an upsert, an update), and looked up first where it is not.
+//! An entry is on the wire on disk before it is on the wire. When its answer is lost it is looked up before it is sent again;
+//! only an update is simply repeated.
 
 mod batch;
 mod lookups;
+mod related;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Journal;
 use super::config::Config;
-use super::entry::{Entry, Reason};
+use super::entry::{Entry, EntryId, Reason};
 use super::error::JournalError;
 use super::health::{SenderHealth, SenderState};
 use super::op::{Op, Settlement};
@@ -29,7 +31,7 @@ use super::store::Ahead;
 use super::template::{TemplateError, Templates};
 use crate::directory::answer::Answer;
 use crate::phone::PhoneNumber;
-use crate::salesforce::{Client, Error};
+use crate::salesforce::{Allowance, Client, Error, Retry, RowError, Soql};
 
 /// Who has this number, asked when the answer came too late for the call itself.
 pub type Resolve = Arc<dyn Fn(PhoneNumber) -> BoxFuture<'static, Result<Answer, Error>> + Send + Sync>;
@@ -85,7 +87,11 @@ pub async fn run(journal: Journal, client: Client, settings: Settings, stop: Can
                 sender.keep_off(DISK_WAIT).await
             }
             Err(Trouble::Salesforce(error)) => {
-                let wait = sender.down(&error);
+                let wait = sender.down(error.retry(), sender.in_words(&error));
+                sender.keep_off(wait).await
+            }
+            Err(Trouble::Org(error)) => {
+                let wait = sender.down(error.retry(), error.to_string());
                 sender.keep_off(wait).await
             }
         };
@@ -100,6 +106,8 @@ enum Trouble {
     Stopped,
     Journal(JournalError),
     Salesforce(Error),
+    /// All rows were refused for a reason that is the org's: maintenance, storage, quota.
+    Org(RowError),
 }
 
 impl From<JournalError> for Trouble {
@@ -123,6 +131,12 @@ struct Sender {
     people: Option<(People, Instant)>,
     /// When the people were asked for before there was a Task to be written.
     met: Option<Instant>,
+    /// When they were last asked for because something spoke against them.
+    doubted: Option<Instant>,
+    /// What an operator has been told already, and need not be told with each call.
+    told: BTreeSet<String>,
+    /// Entries on the wire that this run has sent by upsert, and whose answer was lost.
+    upserted: BTreeSet<EntryId>,
     /// The first run of this process has cleared the waits of the last one.
     resumed: bool,
     /// When the first of the entries that now wait was seen.
@@ -145,6 +159,9 @@ impl Sender {
             pace: Pace::new(),
             people: None,
             met: None,
+            doubted: None,
+            told: BTreeSet::new(),
+            upserted: BTreeSet::new(),
             resumed: false,
             company: None,
             hurry: false,
@@ -170,13 +187,13 @@ impl Sender {
             self.meet_people().await?;
             return Ok(wait);
         }
-        self.probe().await?;
-        self.know_people().await?;
         if ahead.unsure {
             self.look_up().await?;
-        } else {
-            self.send(&ahead).await?;
+            return Ok(Duration::ZERO);
         }
+        self.probe().await?;
+        self.know_people().await?;
+        self.send(&ahead).await?;
         Ok(Duration::ZERO)
     }
 
@@ -203,11 +220,14 @@ impl Sender {
 
     /// After a failure, a question that changes nothing finds out whether Salesforce is back.
     async fn probe(&mut self) -> Result<(), Trouble> {
-        if self.pace.troubled() {
-            let nothing = ["ctibridge-probe".to_owned()];
-            self.or_stop(self.client.find_tasks("CallObject", &nothing)).await??;
+        if !self.pace.troubled() {
+            return Ok(());
         }
-        Ok(())
+        let own = Soql::select("Organization", &["Id"]).map_err(Error::from)?.limit(1);
+        match self.or_stop(self.client.query(&own)).await? {
+            Err(error) if error.retry() != Retry::Never => Err(error.into()),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Once at the start, since pops and routing want to know the users before the first call is over.
@@ -225,7 +245,8 @@ impl Sender {
     }
 
     async fn know_people(&mut self) -> Result<(), Trouble> {
-        if self.people.as_ref().is_some_and(|(_, until)| Instant::now() < *until) {
+        let is_known = self.people.as_ref().is_some_and(|(_, until)| Instant::now() < *until);
+        if is_known || (self.people.is_some() && self.tasks_only()) {
             return Ok(());
         }
         let asked = self.or_stop(people::ask(&self.client, &self.settings)).await?;
@@ -233,6 +254,10 @@ impl Sender {
             (Ok(people), known) => {
                 let wait = if people.partial { PEOPLE_SOON } else { PEOPLE };
                 self.journal.owners.send_replace(Arc::new(people.owners.clone()));
+                let told = known.as_ref().map(|(before, _)| before.notices.clone()).unwrap_or_default();
+                for notice in people.notices.difference(&told) {
+                    tracing::warn!("{notice}");
+                }
                 *known = Some((people, Instant::now() + wait));
             }
             (Err(error), None) => return Err(error.into()),
@@ -242,6 +267,22 @@ impl Sender {
             }
         }
         Ok(())
+    }
+
+    /// The users and the fields are read again before the next batch, unless that was done a moment ago.
+    fn doubt_people(&mut self) {
+        if self.doubted.is_some_and(|at| at.elapsed() < PEOPLE_SOON) {
+            return;
+        }
+        self.doubted = Some(Instant::now());
+        if let Some((_, until)) = &mut self.people {
+            *until = Instant::now();
+        }
+    }
+
+    /// The org's API calls are nearly used up: what is left is for the Tasks.
+    fn tasks_only(&self) -> bool {
+        self.client.allowance() >= Allowance::TasksOnly
     }
 
     async fn prune(&mut self) -> Result<(), Trouble> {
@@ -308,10 +349,9 @@ impl Sender {
     }
 
     /// How long to leave Salesforce alone.
-    fn down(&mut self, error: &Error) -> Duration {
-        let wait = self.pace.failed(error.retry());
+    fn down(&mut self, retry: Retry, reason: String) -> Duration {
+        let wait = self.pace.failed(retry);
         let before = self.journal.sender_health();
-        let reason = self.in_words(error);
         if before.state != SenderState::Down {
             tracing::warn!(reason, "Salesforce does not take Tasks; they wait on disk");
         }

@@ -108,7 +108,12 @@ impl Store {
             Err(error) => {
                 // The database may have undone it by itself already.
                 let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
-                Err(failure(&error))
+                let failure = failure(&error);
+                if let Failure::Full = failure {
+                    // What the log holds and the file has room for need not be there twice.
+                    let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.connection).await;
+                }
+                Err(failure)
             }
         }
     }
@@ -150,6 +155,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
         .pragma("journal_size_limit", "67108864")
+        // Pages of 4 KiB: a small disk is not filled by the log of a few calls.
+        .pragma("wal_autocheckpoint", "256")
         .disable_statement_logging()
 }
 

@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 use super::config::Per;
 use super::description;
 use super::entry::{Entry, Repairs};
-use super::link::{Link, link};
+use super::fields::{Fit, TaskFields};
+use super::link::{Link, Party, link};
 use super::note::Note;
 use super::owner::{Owner, Owners, responsible, talkers};
 use super::template::{Templates, Variables};
@@ -26,6 +27,7 @@ const TEXT: usize = 32_000;
 #[derive(Debug, Clone, Copy)]
 pub struct TaskSettings<'a> {
     pub templates: &'a Templates,
+    pub task_fields: &'a TaskFields,
     /// A status of the org that means that a Task is closed.
     pub closed_status: &'a str,
     /// Empty: the org has none.
@@ -44,6 +46,8 @@ pub struct Part<'a> {
     pub answer: Option<&'a Answer>,
     pub notes: &'a [Note],
     pub repairs: &'a Repairs,
+    /// What the Task is related to by `log.related_to`, unless somebody chose otherwise.
+    pub related: Option<&'a RecordId>,
 }
 
 impl<'a> From<&'a Entry> for Part<'a> {
@@ -55,8 +59,14 @@ impl<'a> From<&'a Entry> for Part<'a> {
             answer: entry.answer.as_ref(),
             notes: &entry.notes,
             repairs: &entry.repairs,
+            related: None,
         }
     }
+}
+
+/// Whose case or opportunity `log.related_to` may look for.
+pub(super) fn party(part: &Part) -> Option<Party> {
+    link(part.answer, &notes_of(part), part.repairs).party
 }
 
 /// The Tasks of a call: the key of each and whose part of the call it is.
@@ -87,7 +97,7 @@ fn safe(extension: &Extension) -> String {
 pub fn row(part: &Part, owners: &Owners, settings: &TaskSettings) -> Row {
     let task = Task::new(part, owners, settings);
     let mut fields = task.fields();
-    fields.extend(task.additional());
+    fields.extend(task.additional.clone());
     if !part.repairs.without_subtype {
         fields.insert("TaskSubtype".to_owned(), text("Call"));
     }
@@ -121,8 +131,11 @@ pub(super) struct Task<'a> {
     pub notes: Vec<&'a Note>,
     pub link: Link<'a>,
     pub zone: TimeZone,
+    /// Fields of the settings whose text does not fit, and what would.
+    pub misfits: Vec<(String, &'static str)>,
     settings: &'a TaskSettings<'a>,
     owner: Option<&'a Owner>,
+    additional: Vec<(String, Value)>,
 }
 
 impl<'a> Task<'a> {
@@ -130,15 +143,23 @@ impl<'a> Task<'a> {
         let owner =
             if part.repairs.fallback_owner { owners.fallback.as_ref() } else { owners.of(part.record, part.agent) };
         let notes = notes_of(part);
-        Self {
+        let mut link = link(part.answer, &notes, part.repairs);
+        if let (Some(_), Some(related)) = (&link.party, part.related) {
+            link.what = Some(related.clone());
+        }
+        let mut task = Self {
             part,
             owners,
-            link: link(part.answer, &notes, part.repairs.unlinked.as_ref()),
+            link,
             notes,
             zone: zone(owner, settings.zone),
+            misfits: Vec::new(),
             settings,
             owner,
-        }
+            additional: Vec::new(),
+        };
+        task.fill();
+        task
     }
 
     fn fields(&self) -> BTreeMap<String, Value> {
@@ -169,21 +190,18 @@ impl<'a> Task<'a> {
         fields
     }
 
-    fn additional(&self) -> Vec<(String, Value)> {
+    /// The additional fields, each as its type takes it.
+    fn fill(&mut self) {
         let variables = self.variables();
-        self.settings
-            .templates
-            .fields(&variables)
-            .map(|(name, filled)| {
-                let limit = if name == "Subject" { LINE } else { TEXT };
-                let filled = lines(&filled);
-                let value = match filled.as_str() {
-                    "" => Value::Null,
-                    filled => text(cut(filled, limit)),
-                };
-                (name.to_owned(), value)
-            })
-            .collect()
+        for (name, filled) in self.settings.templates.fields(&variables) {
+            let name = self.settings.task_fields.name(name);
+            let limit = if name == "Subject" { LINE } else { TEXT };
+            match self.settings.task_fields.fit(name, cut(&lines(&filled), limit)) {
+                Fit::Value(value) => self.additional.push((name.to_owned(), value)),
+                Fit::Not(wanted) => self.misfits.push((name.to_owned(), wanted)),
+                Fit::Nothing => {}
+            }
+        }
     }
 
     fn subject(&self) -> Value {
@@ -262,7 +280,7 @@ pub(super) fn number_words(number: &PhoneNumber) -> String {
 fn disposition_words(value: &Value) -> String {
     match value {
         Value::Text(words) => words.clone(),
-        Value::Integer(_) | Value::Bool(_) | Value::Null => String::new(),
+        Value::Integer(_) | Value::Decimal(_) | Value::Bool(_) | Value::Null => String::new(),
     }
 }
 

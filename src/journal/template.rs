@@ -70,10 +70,15 @@ impl Templates {
         self.fill(SUBJECT, variables)
     }
 
+    /// One additional field, as [`fields`](Self::fields).
+    pub(super) fn field(&self, field: &str, variables: &Variables) -> Option<String> {
+        self.fill(&key_of(field), variables)
+    }
+
     /// The additional fields; one that cannot be filled is left out.
     pub(super) fn fields<'a>(&'a self, variables: &'a Variables) -> impl Iterator<Item = (&'a str, String)> {
         self.fields.iter().filter_map(|field| {
-            let text = self.fill(&key_of(field), variables)?;
+            let text = self.field(field, variables)?;
             Some((field.as_str(), text))
         })
     }
@@ -109,7 +114,9 @@ fn check_field(field: &str, config: &Config) -> Result<(), TemplateError> {
     let letters = field.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let what = if !letters || !field.starts_with(|first: char| first.is_ascii_alphabetic()) {
         "not the API name of a field; expected one such as Queue__c"
-    } else if OURS.contains(&field) || field == config.external_id_field {
+    } else if OURS.iter().any(|ours| ours.eq_ignore_ascii_case(field))
+        || field.eq_ignore_ascii_case(&config.external_id_field)
+    {
         "ctibridge writes this field itself; expected another one"
     } else {
         return Ok(());
@@ -135,7 +142,7 @@ mod tests {
         assert!(error.what.starts_with("`queu` is not known; there are call, direction"), "{error}");
         assert!(with_field("Queue__c", "{{ queue ").unwrap_err().what.starts_with("not a template"));
         assert!(with_field("Queue c", "x").is_err());
-        assert!(with_field("CallObject", "x").is_err());
+        assert!(with_field("callObject", "x").is_err());
     }
 
     #[test]

@@ -11,8 +11,8 @@ use super::Counts;
 use super::op::{Op, Outcome, coalesce};
 use super::store::{Failure, Store};
 
-/// Changes that may wait for the files ahead, and as many behind those for the writer. When both are full, whoever has one more waits
-/// for room: they fill only when the disk is slower than the calls come, and behind [`HELD`] when the disk is full.
+/// Changes that may wait for the files ahead, and as many behind those for the writer. When both are full, the disk is slower than the
+/// calls come, and whoever has one more waits for room; or the disk is full and [`HELD`] as well, and what is more is lost.
 pub(super) const QUEUE: usize = 2_048;
 
 /// Changes that the writer keeps in memory while they cannot be written; when it is full, the queue fills.
@@ -49,6 +49,19 @@ pub(super) struct Seen {
     pub news: Arc<Notify>,
     /// The number of the last change on disk.
     pub committed: Arc<AtomicU64>,
+    /// Changes that there was no room for, neither on the disk nor in memory.
+    pub lost: Arc<AtomicU64>,
+}
+
+impl Seen {
+    /// One more is lost; the first is told.
+    pub fn lose(&self) {
+        if self.lost.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::error!(
+                "the disk of the journal is full and so is the memory for calls; calls are lost from now on"
+            );
+        }
+    }
 }
 
 /// Runs until nothing more can come. Ends earlier only when the disk can no longer be trusted, or is full after `stop`.
@@ -90,7 +103,8 @@ async fn write(
         match store.commit(batch.jobs.iter().map(|job| &job.op), batch.through).await {
             Ok((outcomes, counts)) => {
                 if !seen.writable.swap(true, Ordering::Relaxed) {
-                    tracing::info!("the journal can be written again");
+                    let lost = seen.lost.swap(0, Ordering::Relaxed);
+                    tracing::info!(lost, "the journal can be written again");
                 }
                 seen.committed.store(batch.through, Ordering::Relaxed);
                 seen.counts.send_replace(counts);

@@ -1,9 +1,8 @@
 //! Who the agents are and which token is whose.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -11,6 +10,7 @@ use super::config::Agent;
 use super::token::{self, TokenHash};
 use crate::calls::record::Extension;
 use crate::secret::Secret;
+use crate::state_file;
 
 /// In the state folder: `{"101": "<SHA-256 in hex>"}`.
 const FILE: &str = "agent-tokens.json";
@@ -183,25 +183,12 @@ fn read_file(path: &Path) -> Result<BTreeMap<Extension, Key>, AgentsError> {
         .collect()
 }
 
-/// Beside the file, to the disk, and then in its place: after a crash it is the old one or the new one.
 fn write_file(state_dir: &Path, made: &BTreeMap<Extension, Key>) -> Result<(), AgentsError> {
     let path = state_dir.join(FILE);
     let entries: BTreeMap<&str, String> =
         made.iter().map(|(extension, key)| (extension.0.as_str(), key.hash.to_hex())).collect();
-    replace(state_dir, &path, &entries).map_err(|source| failed(&path, source))
-}
-
-fn replace(state_dir: &Path, path: &Path, entries: &BTreeMap<&str, String>) -> Result<(), io::Error> {
-    let beside = path.with_extension("json.new");
-    match fs::remove_file(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    file.write_all(serde_json::to_string_pretty(entries)?.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    File::open(state_dir)?.sync_all()
+    let text = serde_json::to_string_pretty(&entries).map_err(|error| failed(&path, error.into()))?;
+    state_file::replace(&path, text.as_bytes()).map_err(|source| failed(&path, source))
 }
 
 fn failed(path: &Path, source: io::Error) -> AgentsError {

@@ -51,7 +51,7 @@ pub struct AgentsConfig {
 }
 
 /// One agent.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Agent {
     pub extension: String,

@@ -1,28 +1,37 @@
 //! One call of the REST API: the right host and version, the token, and one more try when the session has ended.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use reqwest::header::{ACCEPT, HeaderMap};
 use reqwest::{Method, Response, Url};
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use super::config::Config;
 use super::error::Error;
-use super::governor::Allowance;
+use super::governor::{Allowance, Governor};
 use super::health::{Health, Pulse};
 use super::hosts::Hosts;
 use super::id::RecordId;
-use super::oauth::Login;
+use super::oauth::{Consent, Login};
 use super::problem::ConfigError;
 use super::query::Soql;
 use super::refusal::{self, Answer};
+use super::spent::{CallKind, Purse, Spent};
 use super::token::{Session, Tokens};
 use super::transport;
 use super::version::{self, Offered, Wanted};
+use crate::secret::Secret;
 
 /// The largest answer that is read: a page of 2,000 rows, or the description of a wide object.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
+/// A refresh token that is not used for 30 days ends; one that is used every day is safe from a long weekend, too.
+const IDLE_CONSENT: SignedDuration = SignedDuration::from_hours(20);
+/// Between two looks at what would grow old if nobody called.
+const UPKEEP: Duration = Duration::from_mins(1);
 
 /// A connection to one org. Clones share the session, the pool and the health.
 #[derive(Clone)]
@@ -34,6 +43,8 @@ struct Inner {
     wanted: Wanted,
     version: OnceCell<u16>,
     pulse: Pulse,
+    governor: Governor,
+    purse: Arc<Purse>,
 }
 
 /// What is asked.
@@ -64,6 +75,16 @@ impl Place {
             Self::Given(_) => "next page",
         }
     }
+
+    fn kind(&self) -> CallKind {
+        match self {
+            Self::Data(path) => CallKind::of(path),
+            Self::Given(path) => {
+                let below = path.strip_prefix("/services/data/").and_then(|rest| rest.split_once('/'));
+                CallKind::of(below.map_or(path, |(_version, rest)| rest))
+            }
+        }
+    }
 }
 
 impl Call {
@@ -86,20 +107,37 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// Reads the settings; asks nothing. A flow that is not built or lacks a key fails at the first call.
+    /// Reads the settings; asks nothing. A flow that lacks a key fails at the first call, and so does the authorization code
+    /// flow, whose consent is in a state folder: see [`Self::with_state`].
     ///
     /// # Errors
     /// When an address, the version or the private CA cannot be used.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        Self::made(config, None)
+    }
+
+    /// As [`Self::new`], with the consent that is kept in this folder.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_state(config: &Config, state_dir: &Path) -> Result<Self, ConfigError> {
+        Self::made(config, Some(state_dir))
+    }
+
+    fn made(config: &Config, state_dir: Option<&Path>) -> Result<Self, ConfigError> {
         let hosts = Hosts::new(config)?;
         let wanted = Wanted::parse(&config.api_version)?;
         let http = transport::client(config, hosts.all_loopback())?;
+        let purse = Arc::new(Purse::new(Instant::now()));
+        let login = Login::new(config, hosts, http.clone(), state_dir, Arc::clone(&purse));
         Ok(Self(Arc::new(Inner {
-            tokens: Tokens::new(Login::new(config, hosts, http.clone())),
+            tokens: Tokens::new(login),
             http,
             wanted,
             version: OnceCell::new(),
             pulse: Pulse::new(),
+            governor: Governor::default(),
+            purse,
         })))
     }
 
@@ -113,13 +151,99 @@ impl Client {
     /// How the calls have gone so far.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.0.pulse.read()
+        self.0.pulse.read(self.0.governor.reading())
     }
 
     /// What the org's API calls of the last 24 hours still allow, as of the last answer that told of them.
     #[must_use]
     pub fn allowance(&self) -> Allowance {
-        self.health().api_used.map_or(Allowance::All, |(used, allowed)| Allowance::of(used, allowed))
+        self.0.governor.allowance()
+    }
+
+    /// The calls that this process has made.
+    #[must_use]
+    pub fn spent(&self) -> Spent {
+        self.0.purse.read(Instant::now())
+    }
+
+    /// Does what must be done although nobody calls: uses a consent before it dies of idleness, and looks again at an allowance
+    /// that is old and forbids something. Never ends.
+    pub async fn upkeep(&self) {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            self.look_after_consent().await;
+            if self.0.governor.wants_reading(Instant::now())
+                && let Err(error) = self.limits().await
+            {
+                tracing::debug!(%error, "what is left of the API calls is not known");
+            }
+        }
+    }
+
+    pub(super) async fn look_after_consent(&self) {
+        if let Err(error) = self.0.tokens.keep_alive(IDLE_CONSENT).await {
+            tracing::warn!(%error, "the consent to use Salesforce could not be renewed");
+        }
+    }
+
+    /// Logs in anew, also a moment after a refusal: for an operator who waits for it.
+    ///
+    /// # Errors
+    /// When the login fails.
+    pub async fn login_again(&self) -> Result<(), Error> {
+        let session = self.0.tokens.again().await;
+        self.0.pulse.note(&session);
+        session.map(drop)
+    }
+
+    /// Whether the login host knows the app: what it says when a browser opens the address of a consent.
+    ///
+    /// # Errors
+    /// When it says that it does not, or cannot be reached.
+    pub async fn is_known(&self, consent: &Consent) -> Result<(), Error> {
+        self.0.tokens.login().is_known(consent).await
+    }
+
+    /// Begins a consent of the authorization code flow. Asks nothing.
+    ///
+    /// # Errors
+    /// When the settings name another flow, or cannot be used.
+    pub fn consent(&self) -> Result<Consent, Error> {
+        self.0.tokens.login().consent()
+    }
+
+    /// Exchanges what a consent brought for a refresh token. Keeps nothing.
+    ///
+    /// # Errors
+    /// When Salesforce refuses, or gives no refresh token.
+    pub async fn redeem(&self, consent: &Consent, code: &Secret) -> Result<Secret, Error> {
+        self.0.tokens.login().redeem(consent, code).await
+    }
+
+    /// Keeps a refresh token that Salesforce has just given: on disk when it returns.
+    ///
+    /// # Errors
+    /// When the settings name another flow, or the state folder cannot be written.
+    pub async fn keep(&self, refresh_token: Secret) -> Result<(), Error> {
+        self.0.tokens.login().keep(refresh_token).await
+    }
+
+    /// Takes a new refresh token if Salesforce takes it; what was kept before stays otherwise. Gives the user that it is for.
+    ///
+    /// # Errors
+    /// When Salesforce refuses it or cannot be asked, or it cannot be kept.
+    pub async fn adopt(&self, refresh_token: &Secret) -> Result<Option<RecordId>, Error> {
+        let session = self.0.tokens.adopt(refresh_token).await;
+        self.0.pulse.note(&session);
+        Ok(session?.user.clone())
+    }
+
+    /// Ends the consent at Salesforce and removes it here. False: Salesforce did not know it any more.
+    ///
+    /// # Errors
+    /// When there is none, or Salesforce cannot be asked; what is kept then stays.
+    pub async fn revoke(&self) -> Result<bool, Error> {
+        self.0.tokens.login().revoke().await
     }
 
     /// The user as whom the bridge works. Logs in, if that was not done yet.
@@ -166,19 +290,23 @@ impl Client {
 
     /// The head and the body of a successful answer that may be this large.
     pub(super) async fn call_for(&self, call: Call, most: usize) -> Result<(HeaderMap, Vec<u8>), Error> {
+        self.0.governor.admit(Instant::now())?;
         let read = async {
             let answer = self.try_twice(&call).await?;
             let headers = answer.headers().clone();
             Ok((headers, transport::body(answer, most).await?))
         };
         let outcome = read.await;
+        self.0.governor.note(&outcome, Instant::now());
         self.0.pulse.note(&outcome);
         outcome
     }
 
     /// A successful answer whose body is still to be read: for one that is too large to be held.
     pub(super) async fn open(&self, call: Call) -> Result<Response, Error> {
+        self.0.governor.admit(Instant::now())?;
         let outcome = self.try_twice(&call).await;
+        self.0.governor.note(&outcome, Instant::now());
         self.0.pulse.note(&outcome);
         outcome
     }
@@ -222,9 +350,10 @@ impl Client {
         if let Some(patience) = call.patience {
             request = request.timeout(patience);
         }
+        self.0.purse.spend(call.place.kind(), Instant::now());
         let answer = request.send().await.map_err(|error| transport::failed(&error))?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        self.0.pulse.usage(transport::api_usage(&headers));
+        self.0.governor.usage(transport::api_usage(&headers), Instant::now());
         tracing::debug!(sf.path = call.place.name(), sf.status = status.as_u16(), "asked Salesforce");
         if status.is_success() {
             return Ok(Sent::Good(answer));
@@ -236,7 +365,7 @@ impl Client {
     async fn read(&self, request: reqwest::RequestBuilder) -> Result<Answer, Error> {
         let answer = request.send().await.map_err(|error| transport::failed(&error))?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        self.0.pulse.usage(transport::api_usage(&headers));
+        self.0.governor.usage(transport::api_usage(&headers), Instant::now());
         let body = transport::body(answer, MAX_ANSWER).await?;
         Ok(Answer { status, headers, body })
     }
@@ -254,6 +383,7 @@ impl Client {
     async fn newest_version(&self, session: &Session) -> Result<u16, Error> {
         let url = join(&session.instance, "/services/data")?;
         let request = self.0.http.get(url).header(ACCEPT, "application/json");
+        self.0.purse.spend(CallKind::Versions, Instant::now());
         let body = self.read(request).await?.judge()?;
         let offered: Vec<Offered> = refusal::parse(&body, "a list of versions was expected")?;
         let version = version::choose(&offered)?;

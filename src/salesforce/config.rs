@@ -19,13 +19,13 @@ pub struct Config {
     pub client_id: String,
     /// Consumer secret of the app. Alias: `api_private_key`.
     pub client_secret: Secret,
-    /// Alias: `crm_username`.
+    /// For password and jwt-bearer; filled in for whoever consents. Alias: `crm_username`.
     pub username: String,
     /// Alias: `crm_password`.
     pub password: Secret,
     /// Sent behind the password. Alias: `integration_code`.
     pub security_token: Secret,
-    /// PEM, for jwt-bearer.
+    /// An RSA key in PEM without a passphrase, for jwt-bearer.
     pub private_key_file: String,
     /// `aud` of the JWT. Empty: by `environment`.
     pub audience: String,
@@ -35,7 +35,7 @@ pub struct Config {
     pub authorization_url: String,
     /// Where `login` listens.
     pub redirect_url: String,
-    /// Of the authorize request only.
+    /// Of the authorize request only. `refresh_token` or `offline_access` must be among them.
     pub scopes: String,
     /// Base address of links to records, or a template with `{object}` and `{id}`. Empty: the org's own address.
     pub details_link: String,

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::grant::GrantError;
 use super::problem::ConfigError;
 use super::query::QueryError;
 
@@ -13,6 +14,9 @@ pub enum Error {
     /// The settings do not allow a login.
     #[error(transparent)]
     Settings(#[from] ConfigError),
+    /// There is no consent to log in with.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
     /// What was asked for cannot be said in SOQL, SOSL or a batch.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -32,7 +36,7 @@ pub enum Error {
     #[error("the answer is larger than {limit}")]
     TooLarge { limit: &'static str },
     /// The token endpoint said no.
-    #[error("Salesforce refused the login ({}): {}", .0.code, .0.advice)]
+    #[error("Salesforce refused the login ({}): {}", .0.code, .0)]
     Login(LoginRefusal),
     /// The token is for a host that is neither Salesforce's nor named in the settings.
     #[error(
@@ -51,6 +55,9 @@ pub enum Error {
     /// No more calls today.
     #[error("the org's API calls of the last 24 hours are used up")]
     Quota,
+    /// Nearly no more calls today.
+    #[error("the org's API calls of the last 24 hours are nearly used up; what is left is kept for the Tasks")]
+    Spared,
     /// Too many long calls at once.
     #[error("too many calls to the org at once")]
     Busy,
@@ -70,6 +77,10 @@ pub enum Error {
 pub struct LoginRefusal {
     pub code: String,
     pub advice: &'static str,
+    /// Where to mend it, in Salesforce's Setup; may be empty.
+    pub setup: &'static str,
+    /// It may be that Salesforce does not know the app yet: it takes up to 20 minutes.
+    pub may_become_active: bool,
     pub(super) description: String,
     pub(super) wait: Option<Duration>,
 }
@@ -101,7 +112,7 @@ pub enum Retry {
 /// How long a busy org is left alone.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// How long an org in read-only mode is left alone.
-const MAINTENANCE_WAIT: Duration = Duration::from_mins(5);
+const MAINTENANCE_WAIT: Duration = Duration::from_secs(30);
 
 impl Error {
     /// Whether and when the same call may succeed.
@@ -114,11 +125,14 @@ impl Error {
             Self::Busy => Retry::After(BUSY_WAIT),
             Self::Quota => Retry::Quota,
             Self::Login(refusal) => refusal.wait.map_or(Retry::WhenMended, Retry::After),
-            Self::Settings(_) | Self::Instance { .. } | Self::Session | Self::Version { .. } | Self::Lacking(_) => {
-                Retry::WhenMended
-            }
+            Self::Settings(_)
+            | Self::Grant(_)
+            | Self::Instance { .. }
+            | Self::Session
+            | Self::Version { .. }
+            | Self::Lacking(_) => Retry::WhenMended,
             Self::Refused(refusal) => refusal.retry(),
-            Self::Query(_) | Self::TooLarge { .. } => Retry::Never,
+            Self::Query(_) | Self::TooLarge { .. } | Self::Spared => Retry::Never,
         }
     }
 
@@ -130,6 +144,7 @@ impl Error {
             Self::Unavailable { maybe_done, .. } => *maybe_done,
             Self::Garbage { status, .. } => (200..300).contains(status) || *status >= 500,
             Self::Settings(_)
+            | Self::Grant(_)
             | Self::Query(_)
             | Self::Unreachable { .. }
             | Self::Login(_)
@@ -137,6 +152,7 @@ impl Error {
             | Self::Session
             | Self::Version { .. }
             | Self::Quota
+            | Self::Spared
             | Self::Busy
             | Self::Refused(_)
             | Self::Lacking(_) => false,
@@ -150,6 +166,7 @@ impl Error {
             Self::Refused(refusal) => Some(&refusal.message),
             Self::Login(refusal) => Some(&refusal.description),
             Self::Settings(_)
+            | Self::Grant(_)
             | Self::Query(_)
             | Self::Unreachable { .. }
             | Self::NoAnswer { .. }
@@ -160,6 +177,7 @@ impl Error {
             | Self::Session
             | Self::Version { .. }
             | Self::Quota
+            | Self::Spared
             | Self::Busy
             | Self::Results { .. }
             | Self::Lacking(_) => None,
@@ -175,6 +193,12 @@ impl Error {
     /// The same error of a call that went before the write, so that nothing can have been done.
     pub(super) fn before_the_write(self) -> Self {
         if self.fate_unknown() { Self::Unreachable { what: self.to_string() } } else { self }
+    }
+
+    /// Salesforce may not know the app yet, which was made a moment ago: the same login may succeed within 20 minutes.
+    #[must_use]
+    pub fn may_become_active(&self) -> bool {
+        matches!(self, Self::Login(refusal) if refusal.may_become_active)
     }
 
     /// Whether the org answered, whatever it said.
@@ -218,6 +242,16 @@ pub(super) fn retry_of(code: &str) -> Retry {
             Retry::WhenMended
         }
         _other => Retry::Never,
+    }
+}
+
+impl std::fmt::Display for LoginRefusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.advice)?;
+        if !self.setup.is_empty() {
+            write!(f, " (Setup: {})", self.setup)?;
+        }
+        Ok(())
     }
 }
 

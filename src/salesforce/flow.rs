@@ -1,6 +1,9 @@
 //! How to log in: the flow, chosen by the settings, and what it needs.
 
+use std::path::Path;
+
 use super::config::{Config, FlowName};
+use super::jwt;
 use super::problem::ConfigError;
 
 impl Config {
@@ -30,31 +33,39 @@ impl Config {
     /// Why no login can even be tried.
     pub(super) fn login_problem(&self) -> Option<ConfigError> {
         let flow = self.chosen_flow();
-        let name = name(flow);
-        let missing = |key| Some(ConfigError::Missing { key, flow: name });
+        let needs = |key, value: &str| {
+            let missing = ConfigError::Missing { key, flow: name(flow) };
+            value.is_empty().then_some(missing)
+        };
+        let id = || needs("client_id", &self.client_id);
+        let secret = || needs("client_secret", self.client_secret.expose());
+        let username = || needs("username", &self.username);
         match flow {
-            FlowName::JwtBearer | FlowName::AuthorizationCode => {
-                return Some(ConfigError::NotBuilt { flow: name });
+            FlowName::Unset | FlowName::ClientCredentials => id().or_else(secret),
+            FlowName::Password => {
+                id().or_else(secret).or_else(username).or_else(|| needs("password", self.password.expose()))
             }
-            FlowName::Unset | FlowName::ClientCredentials | FlowName::Password => {}
+            FlowName::JwtBearer => id()
+                .or_else(username)
+                .or_else(|| needs("private_key_file", &self.private_key_file))
+                .or_else(|| jwt::key(Path::new(&self.private_key_file)).err().map(ConfigError::Key)),
+            // An app may do without a secret here, since PKCE proves who asks.
+            FlowName::AuthorizationCode => {
+                id().or_else(|| needs("redirect_url", &self.redirect_url)).or_else(|| self.scopes_problem())
+            }
         }
-        if self.client_id.is_empty() {
-            return missing("client_id");
-        }
-        if self.client_secret.is_empty() {
-            return missing("client_secret");
-        }
-        if flow != FlowName::Password {
-            return None;
-        }
-        if self.username.is_empty() {
-            return missing("username");
-        }
-        self.password.is_empty().then(|| missing("password")).flatten()
+    }
+
+    /// Without scopes of its own the request gets all that the app has.
+    fn scopes_problem(&self) -> Option<ConfigError> {
+        let mut scopes = self.scopes.split_whitespace().peekable();
+        let lasting = |scope: &str| matches!(scope, "refresh_token" | "offline_access");
+        (scopes.peek().is_some() && !scopes.any(lasting)).then_some(ConfigError::Scopes)
     }
 }
 
-fn name(flow: FlowName) -> &'static str {
+/// As the settings have it.
+pub(super) fn name(flow: FlowName) -> &'static str {
     match flow {
         FlowName::Unset | FlowName::ClientCredentials => "client-credentials",
         FlowName::JwtBearer => "jwt-bearer",
@@ -85,12 +96,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_not_built_is_told_by_name() {
+    fn what_is_missing_is_told_by_name() {
         let mut settings = config("");
         assert_eq!(settings.problems(), []);
         settings.client_secret = Secret::default();
         assert_eq!(settings.problems(), [ConfigError::Missing { key: "client_secret", flow: "client-credentials" }]);
+        settings.flow = FlowName::JwtBearer;
+        assert_eq!(settings.problems(), [ConfigError::Missing { key: "username", flow: "jwt-bearer" }]);
+        settings.username = "cti@acme.example".to_owned();
+        settings.private_key_file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/keys/ec.pem").to_owned();
+        assert_eq!(settings.problems(), [ConfigError::Key(jwt::KeyError::NotRsa)]);
+    }
+
+    #[test]
+    fn a_consent_must_last() {
+        let mut settings = config("");
         settings.flow = FlowName::AuthorizationCode;
-        assert_eq!(settings.problems(), [ConfigError::NotBuilt { flow: "authorization-code" }]);
+        settings.redirect_url = "http://localhost:8461/callback".to_owned();
+        for (scopes, fits) in [("", true), ("api refresh_token", true), ("offline_access api", true), ("api id", false)]
+        {
+            settings.scopes = scopes.to_owned();
+            assert_eq!(settings.problems().is_empty(), fits, "{scopes}");
+        }
     }
 }

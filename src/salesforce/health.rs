@@ -36,14 +36,8 @@ impl Pulse {
         Self(Mutex::new(Health { state: State::Unknown, since: Timestamp::now(), last_error: None, api_used: None }))
     }
 
-    pub fn read(&self) -> Health {
-        self.lock().clone()
-    }
-
-    pub fn usage(&self, usage: Option<(u64, u64)>) {
-        if usage.is_some() {
-            self.lock().api_used = usage;
-        }
+    pub fn read(&self, api_used: Option<(u64, u64)>) -> Health {
+        Health { api_used, ..self.lock().clone() }
     }
 
     /// A call that Salesforce understood counts as up, whatever it said to it.

@@ -28,6 +28,12 @@ const SALESFORCE: [&str; 7] = [
 pub(super) struct Hosts {
     /// Where tokens are asked for.
     pub token_url: Url,
+    /// Where consent is asked for.
+    pub authorization_url: Url,
+    /// Where consent is ended.
+    pub revoke_url: Url,
+    /// Whom an assertion is for.
+    pub audience: String,
     named: Vec<String>,
     insecure: bool,
 }
@@ -39,15 +45,24 @@ impl Hosts {
             text => Some(origin(&read("endpoint", text, config.insecure)?)),
         };
         let token_url = match config.token_url.trim() {
-            "" => token_path(endpoint.as_ref(), config.environment)?,
+            "" => login_path(endpoint.as_ref(), config.environment, "token")?,
             text => read("token_url", text, config.insecure)?,
+        };
+        let authorization_url = match config.authorization_url.trim() {
+            "" => login_path(endpoint.as_ref(), config.environment, "authorize")?,
+            text => read("authorization_url", text, config.insecure)?,
+        };
+        let revoke_url = token_url.join("revoke").map_err(|_| ConfigError::Address { key: "token_url" })?;
+        let audience = match config.audience.trim() {
+            "" => audience(endpoint.as_ref(), config.environment).to_owned(),
+            text => text.to_owned(),
         };
         let named = [endpoint.as_ref(), Some(&token_url)]
             .into_iter()
             .flatten()
             .filter_map(|url| url.host_str().map(str::to_owned))
             .collect();
-        Ok(Self { token_url, named, insecure: config.insecure })
+        Ok(Self { token_url, authorization_url, revoke_url, audience, named, insecure: config.insecure })
     }
 
     /// Whether every host of the settings is this machine.
@@ -73,15 +88,25 @@ impl Hosts {
     }
 }
 
-fn token_path(endpoint: Option<&Url>, environment: Environment) -> Result<Url, ConfigError> {
+const PRODUCTION: &str = "https://login.salesforce.com";
+const SANDBOX: &str = "https://test.salesforce.com";
+
+fn login_path(endpoint: Option<&Url>, environment: Environment, last: &str) -> Result<Url, ConfigError> {
     let login = match environment {
-        Environment::Production => "https://login.salesforce.com",
-        Environment::Sandbox => "https://test.salesforce.com",
+        Environment::Production => PRODUCTION,
+        Environment::Sandbox => SANDBOX,
     };
     let base = endpoint.map_or(login, Url::as_str);
     Url::parse(base)
-        .and_then(|base| base.join("/services/oauth2/token"))
+        .and_then(|base| base.join(&format!("/services/oauth2/{last}")))
         .map_err(|_| ConfigError::Address { key: "endpoint" })
+}
+
+/// The login host of the org, whichever host the token is asked for at. The name of a sandbox's or a scratch org's My Domain tells.
+fn audience(endpoint: Option<&Url>, environment: Environment) -> &'static str {
+    let host = endpoint.and_then(Url::host_str).unwrap_or_default();
+    let is_sandbox = [".sandbox.my.", ".scratch.my."].iter().any(|kind| host.contains(kind));
+    if is_sandbox || environment == Environment::Sandbox { SANDBOX } else { PRODUCTION }
 }
 
 /// Reads an address of the settings. Without a scheme it is taken as `https`.
@@ -135,12 +160,33 @@ pub(super) fn to_page_host(mut url: Url) -> Url {
     let page = url.host_str().and_then(|host| {
         LIGHTNING
             .iter()
-            .find_map(|(lightning, api)| host.strip_suffix(api).map(|domain| format!("{domain}{lightning}")))
+            .find_map(|(lightning, api)| host.strip_suffix(api).map(|domain| format!("{}{lightning}", lasting(domain))))
     });
     if let Some(page) = page {
         let _ = url.set_host(Some(&page));
     }
     url
+}
+
+/// Names from before 2023 have the instance in them, `acme--uat.cs12`; that of the pages never had.
+fn lasting(domain: &str) -> &str {
+    let is_instance = |label: &str| {
+        let letters = label.trim_end_matches(|last: char| last.is_ascii_digit());
+        letters.len() < label.len() && ["na", "cs", "eu", "ap", "um", "gs"].contains(&letters)
+    };
+    domain.rsplit_once('.').filter(|(_, last)| is_instance(last)).map_or(domain, |(domain, _)| domain)
+}
+
+/// Where one logs in; it shows no records.
+pub(super) fn is_login_host(url: &Url) -> bool {
+    matches!(url.host_str(), Some("login.salesforce.com" | "test.salesforce.com"))
+}
+
+/// A host of Salesforce without a My Domain: such an org has the classic pages only.
+pub(super) fn is_classic_host(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        host.ends_with(".salesforce.com") && !host.ends_with(".my.salesforce.com") || host.ends_with(".cloudforce.com")
+    })
 }
 
 fn is_salesforce(host: &str) -> bool {
@@ -184,6 +230,29 @@ mod tests {
         own.token_url = "https://proxy.example/token".to_owned();
         let token_url = Hosts::new(&own).unwrap().token_url;
         assert_eq!(token_url.as_str(), "https://proxy.example/token");
+    }
+
+    #[test]
+    fn an_assertion_is_for_the_login_host_of_the_org() {
+        let of = |endpoint| hosts(endpoint).unwrap().audience;
+        assert_eq!(of("https://acme.my.salesforce.com"), PRODUCTION);
+        assert_eq!(of("https://acme--uat.sandbox.my.salesforce.com"), SANDBOX);
+        let mut other = config("");
+        other.environment = Environment::Sandbox;
+        assert_eq!(Hosts::new(&other).unwrap().audience, SANDBOX);
+        other.audience = "https://acme.my.site.com".to_owned();
+        assert_eq!(Hosts::new(&other).unwrap().audience, "https://acme.my.site.com");
+    }
+
+    #[test]
+    fn consent_is_asked_for_and_ended_where_the_token_is() {
+        let own = hosts("https://acme.lightning.force.com").unwrap();
+        let base = "https://acme.my.salesforce.com/services/oauth2";
+        assert_eq!(own.authorization_url.as_str(), format!("{base}/authorize"));
+        assert_eq!(own.revoke_url.as_str(), format!("{base}/revoke"));
+        let mut set = config("");
+        set.authorization_url = "https://test.salesforce.com/services/oauth2/authorize".to_owned();
+        assert_eq!(Hosts::new(&set).unwrap().authorization_url.host_str(), Some("test.salesforce.com"));
     }
 
     #[test]

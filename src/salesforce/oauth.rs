@@ -1,29 +1,41 @@
-//! Asks for a token: the only file that knows the `oauth2` crate.
+//! Asks for a token by the flow of the settings: the only folder that knows the `oauth2` crate.
 
+mod consent;
+mod exchange;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
 use oauth2::basic::{
     BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType,
 };
 use oauth2::{
-    AuthType, ClientId, ClientSecret, EndpointNotSet, EndpointSet, ExtraTokenFields, HttpRequest, HttpResponse,
-    RequestTokenError, ResourceOwnerPassword, ResourceOwnerUsername, StandardRevocableToken, StandardTokenResponse,
-    TokenResponse, TokenUrl,
+    AuthType, ClientId, ClientSecret, EndpointNotSet, EndpointSet, ExtraTokenFields, RefreshToken,
+    ResourceOwnerPassword, ResourceOwnerUsername, StandardRevocableToken, StandardTokenResponse, TokenResponse,
+    TokenUrl,
 };
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
-use super::advice;
+use self::exchange::{Failure, exchange, told};
 use super::config::{Config, FlowName};
 use super::error::Error;
+use super::flow;
+use super::grant::{GrantError, GrantFile, Held, Kept};
 use super::hosts::Hosts;
 use super::id::RecordId;
+use super::jwt::{self, Claims};
 use super::problem::ConfigError;
-use super::transport;
+use super::spent::{CallKind, Purse};
 use crate::secret::Secret;
 
-/// The largest answer of a token endpoint that is read.
-const MAX_ANSWER: usize = 256 * 1024;
+pub use consent::{Consent, NoConsent};
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// What Salesforce adds to the standard's answer. There is no `expires_in`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Extra {
     instance_url: String,
     id: Option<String>,
@@ -34,14 +46,13 @@ struct Extra {
 impl ExtraTokenFields for Extra {}
 
 type Answer = StandardTokenResponse<Extra, BasicTokenType>;
-type Failure = RequestTokenError<Transport, BasicErrorResponse>;
-type App<TokenUrl = EndpointSet> = oauth2::Client<
+type App<AuthUrl = EndpointNotSet, TokenUrl = EndpointSet> = oauth2::Client<
     BasicErrorResponse,
     Answer,
     BasicTokenIntrospectionResponse,
     StandardRevocableToken,
     BasicRevocationErrorResponse,
-    EndpointNotSet,
+    AuthUrl,
     EndpointNotSet,
     EndpointNotSet,
     EndpointNotSet,
@@ -64,43 +75,127 @@ pub(super) struct Login {
     http: reqwest::Client,
     hosts: Hosts,
     app: App,
-    credentials: Result<Credentials, ConfigError>,
+    chosen: FlowName,
+    flow: Result<Flow, ConfigError>,
+    purse: Arc<Purse>,
 }
 
-enum Credentials {
+enum Flow {
     ClientCredentials,
     Password(ResourceOwnerUsername, ResourceOwnerPassword),
+    Jwt(Jwt),
+    Code(Code),
 }
 
-/// Why the token endpoint gave no answer that could be read.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Transport(Error);
+/// The key is read at each login, so that a new one needs no restart.
+struct Jwt {
+    key_file: PathBuf,
+    issuer: String,
+    subject: String,
+}
+
+/// Consent that was given in a browser once.
+struct Code {
+    redirect_url: String,
+    scopes: String,
+    login_hint: String,
+    /// None: nothing is kept, and no consent can be used.
+    file: Option<GrantFile>,
+    /// A new refresh token that the disk did not take: the one on disk has ended.
+    unsaved: Mutex<Option<Kept>>,
+}
 
 impl Login {
-    pub fn new(config: &Config, hosts: Hosts, http: reqwest::Client) -> Self {
-        let app = App::<EndpointNotSet>::new(ClientId::new(config.client_id.clone()))
-            .set_client_secret(ClientSecret::new(config.client_secret.expose().to_owned()))
+    /// `state_dir`: where a consent is kept.
+    pub fn new(
+        config: &Config,
+        hosts: Hosts,
+        http: reqwest::Client,
+        state_dir: Option<&Path>,
+        purse: Arc<Purse>,
+    ) -> Self {
+        let app = App::<EndpointNotSet, EndpointNotSet>::new(ClientId::new(config.client_id.clone()))
             .set_auth_type(AuthType::RequestBody)
             .set_token_uri(TokenUrl::from_url(hosts.token_url.clone()));
-        Self { http, hosts, app, credentials: credentials(config) }
+        let app = if config.client_secret.is_empty() {
+            app
+        } else {
+            app.set_client_secret(ClientSecret::new(config.client_secret.expose().to_owned()))
+        };
+        let flow = credentials(config, &hosts, state_dir);
+        Self { http, hosts, app, chosen: config.chosen_flow(), flow, purse }
     }
 
-    /// One call of the token endpoint.
+    /// A token: one call of the token endpoint.
     pub async fn ask(&self) -> Result<Grant, Error> {
+        self.purse.spend(CallKind::Login, Instant::now());
         let send = |request| exchange(self.http.clone(), request);
-        let credentials = self.credentials.as_ref().map_err(Clone::clone)?;
-        let answer = match credentials {
-            Credentials::ClientCredentials => {
-                let request = self.app.exchange_client_credentials();
-                request.request_async(&send).await
+        let answer = match self.flow.as_ref().map_err(Clone::clone)? {
+            Flow::ClientCredentials => self.app.exchange_client_credentials().request_async(&send).await,
+            Flow::Password(username, password) => {
+                self.app.exchange_password(username, password).request_async(&send).await
             }
-            Credentials::Password(username, password) => {
-                let request = self.app.exchange_password(username, password);
-                request.request_async(&send).await
-            }
+            Flow::Jwt(jwt) => return self.grant(&self.assert(jwt).await?),
+            Flow::Code(code) => return self.renew(code).await,
         };
         self.grant(&answer.map_err(told)?)
+    }
+
+    /// When the refresh token was last used, where there is one.
+    pub fn consent_used_at(&self) -> Option<Timestamp> {
+        let Ok(Flow::Code(code)) = &self.flow else {
+            return None;
+        };
+        Some(code.file.as_ref()?.read().ok()?.used_at)
+    }
+
+    /// RFC 7523 section 2.1, which the crate does not have.
+    async fn assert(&self, jwt: &Jwt) -> Result<Answer, Error> {
+        let claims = Claims { issuer: &jwt.issuer, subject: &jwt.subject, audience: &self.hosts.audience };
+        let assertion = jwt::key(&jwt.key_file).and_then(|key| jwt::sign(&key, &claims, Timestamp::now()));
+        let assertion = assertion.map_err(ConfigError::Key)?;
+        let form = [("grant_type", JWT_BEARER), ("assertion", &assertion)];
+        exchange::post(&self.http, self.hosts.token_url.clone(), &form).await
+    }
+
+    /// Uses the refresh token on disk. What comes back in its place is on disk before the access token is used.
+    async fn renew(&self, code: &Code) -> Result<Grant, Error> {
+        let held = self.hold(code).await?;
+        let kept = match code.unsaved() {
+            Some(kept) => kept,
+            None => held.read()?,
+        };
+        // A disk that takes nothing must be noticed before the refresh token is spent.
+        held.write(&kept).await?;
+        code.saved();
+        self.spend(code, &held, &kept.refresh_token).await
+    }
+
+    async fn hold(&self, code: &Code) -> Result<Held, Error> {
+        let file = code.file.as_ref().ok_or(GrantError::None)?;
+        Ok(file.hold().await?)
+    }
+
+    async fn spend(&self, code: &Code, held: &Held, refresh_token: &Secret) -> Result<Grant, Error> {
+        let send = |request| exchange(self.http.clone(), request);
+        let old = RefreshToken::new(refresh_token.expose().to_owned());
+        let answer = self.app.exchange_refresh_token(&old).request_async(&send).await;
+        let answer: Answer = answer.map_err(|failure: Failure| told(failure))?;
+        let newer = answer.refresh_token().map_or_else(|| refresh_token.clone(), |token| Secret::new(token.secret()));
+        let kept = Kept { refresh_token: newer, used_at: Timestamp::now() };
+        if let Err(error) = held.write(&kept).await {
+            code.keep_for_later(kept);
+            return Err(error.into());
+        }
+        self.grant(&answer)
+    }
+
+    fn code(&self) -> Result<&Code, Error> {
+        match &self.flow {
+            Ok(Flow::Code(code)) => Ok(code),
+            Err(problem) if self.chosen == FlowName::AuthorizationCode => Err(problem.clone().into()),
+            Ok(_) | Err(_) => Err(GrantError::OtherFlow { flow: flow::name(self.chosen) }.into()),
+        }
     }
 
     fn grant(&self, answer: &Answer) -> Result<Grant, Error> {
@@ -117,49 +212,47 @@ impl Login {
     }
 }
 
-fn credentials(config: &Config) -> Result<Credentials, ConfigError> {
+impl Code {
+    fn unsaved(&self) -> Option<Kept> {
+        self.lock().clone()
+    }
+
+    fn saved(&self) {
+        *self.lock() = None;
+    }
+
+    fn keep_for_later(&self, kept: Kept) {
+        *self.lock() = Some(kept);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Kept>> {
+        self.unsaved.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn credentials(config: &Config, hosts: &Hosts, state_dir: Option<&Path>) -> Result<Flow, ConfigError> {
     if let Some(problem) = config.login_problem() {
         return Err(problem);
     }
-    if config.chosen_flow() != FlowName::Password {
-        return Ok(Credentials::ClientCredentials);
-    }
-    let password = format!("{}{}", config.password.expose(), config.security_token.expose());
-    Ok(Credentials::Password(ResourceOwnerUsername::new(config.username.clone()), ResourceOwnerPassword::new(password)))
-}
-
-/// Sends what `oauth2` has made. The client follows no redirect, so the secret goes nowhere else.
-async fn exchange(http: reqwest::Client, request: HttpRequest) -> Result<HttpResponse, Transport> {
-    let request = reqwest::Request::try_from(request).map_err(|error| unreachable(&error))?;
-    let answer = http.execute(request).await.map_err(|error| unreachable(&error))?;
-    let (status, headers) = (answer.status(), answer.headers().clone());
-    if status.is_server_error() || status.as_u16() == 429 {
-        return Err(Transport(Error::Unavailable {
-            status: status.as_u16(),
-            after: transport::retry_after(&headers),
-            maybe_done: false,
-        }));
-    }
-    let body = transport::body(answer, MAX_ANSWER).await.map_err(|error| Transport(error.before_the_write()))?;
-    let mut response = HttpResponse::new(body);
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    Ok(response)
-}
-
-fn unreachable(error: &reqwest::Error) -> Transport {
-    Transport(Error::Unreachable { what: format!("the login host: {}", transport::cause(error)) })
-}
-
-fn told(failure: Failure) -> Error {
-    match failure {
-        RequestTokenError::Request(Transport(error)) => error,
-        RequestTokenError::ServerResponse(answer) => Error::Login(advice::refusal(
-            answer.error().as_ref(),
-            answer.error_description().map_or("", String::as_str),
-        )),
-        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => Error::Login(advice::not_a_token_endpoint()),
-    }
+    Ok(match config.chosen_flow() {
+        FlowName::ClientCredentials | FlowName::Unset => Flow::ClientCredentials,
+        FlowName::Password => {
+            let password = format!("{}{}", config.password.expose(), config.security_token.expose());
+            Flow::Password(ResourceOwnerUsername::new(config.username.clone()), ResourceOwnerPassword::new(password))
+        }
+        FlowName::JwtBearer => Flow::Jwt(Jwt {
+            key_file: config.private_key_file.clone().into(),
+            issuer: config.client_id.clone(),
+            subject: config.username.clone(),
+        }),
+        FlowName::AuthorizationCode => Flow::Code(Code {
+            redirect_url: config.redirect_url.clone(),
+            scopes: config.scopes.clone(),
+            login_hint: config.username.clone(),
+            file: state_dir.map(|folder| GrantFile::new(folder, &config.client_id, hosts.token_url.as_str())),
+            unsaved: Mutex::default(),
+        }),
+    })
 }
 
 /// `…/id/<organisation>/<user>`

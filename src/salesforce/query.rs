@@ -308,10 +308,12 @@ mod tests {
             .unwrap()
             .is("IsClosed", true)
             .unwrap()
+            .order_by(&["CreatedDate DESC"])
+            .unwrap()
             .limit(5);
         assert_eq!(
             soql.text(),
-            r"SELECT Id,Who.Name FROM Task WHERE CallObject IN ('a\'b','c\\','d\ne') AND IsClosed = true LIMIT 5"
+            r"SELECT Id,Who.Name FROM Task WHERE CallObject IN ('a\'b','c\\','d\ne') AND IsClosed = true ORDER BY CreatedDate DESC LIMIT 5"
         );
     }
 

@@ -13,8 +13,9 @@ use super::refusal;
 
 /// The most pages of one query that are followed: 200,000 rows.
 const MAX_PAGES: usize = 100;
-/// The most bytes that the keys of one query may take in its address, which Salesforce cuts off at 16 KB.
-const MAX_KEYS: usize = 12_000;
+/// The most bytes that the keys of one query may take in its address, which Salesforce cuts off at 16,384: 200 keys of
+/// calls fit.
+const MAX_KEYS: usize = 15_000;
 
 /// A user of the org.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +28,17 @@ pub struct User {
     pub active: bool,
 }
 
+/// A Task that carries a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundTask {
+    pub id: RecordId,
+    /// Somebody deleted it: it is in the recycle bin.
+    pub deleted: bool,
+}
+
 /// A field that the bridge's user can see.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own in Salesforce's description")]
 pub struct Field {
     pub name: String,
     /// `phone`, `string`, `reference` and so on.
@@ -37,6 +47,26 @@ pub struct Field {
     /// Whether records go by this field.
     #[serde(rename = "nameField", default)]
     pub is_name: bool,
+    #[serde(rename = "externalId", default)]
+    pub is_external_id: bool,
+    #[serde(rename = "unique", default)]
+    pub is_unique: bool,
+    /// Whether the bridge's user may fill it in a new record.
+    #[serde(rename = "createable", default)]
+    pub may_create: bool,
+}
+
+#[derive(Deserialize)]
+struct Limits {
+    #[serde(rename = "DailyApiRequests")]
+    requests: Limit,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Limit {
+    max: u64,
+    remaining: u64,
 }
 
 #[derive(Deserialize)]
@@ -80,7 +110,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn find_tasks(&self, field: &str, keys: &[String]) -> Result<BTreeMap<String, RecordId>, Error> {
+    pub async fn find_tasks(&self, field: &str, keys: &[String]) -> Result<BTreeMap<String, FoundTask>, Error> {
         let mut tasks = BTreeMap::new();
         for chunk in chunks(keys) {
             let query = Soql::select("Task", &["Id", field, "IsDeleted", "CreatedDate"])?
@@ -89,9 +119,27 @@ impl Client {
             let rows = self.query(&query).await?;
             for key in chunk {
                 if let Some(row) = oldest(&rows, field, key) {
-                    tasks.insert(key.clone(), row.id.clone());
+                    tasks.insert(key.clone(), FoundTask { id: row.id.clone(), deleted: row.is_true("IsDeleted") });
                 }
             }
+        }
+        Ok(tasks)
+    }
+
+    /// Those of these Tasks that there are, archived and deleted ones too.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn tasks_by_id(&self, ids: &[RecordId]) -> Result<BTreeMap<RecordId, FoundTask>, Error> {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let mut tasks = BTreeMap::new();
+        for chunk in chunks(&ids) {
+            let query = Soql::select("Task", &["Id", "IsDeleted"])?.any_of("Id", chunk)?.including_deleted();
+            let rows = self.query(&query).await?;
+            tasks.extend(rows.into_iter().map(|row| {
+                let deleted = row.is_true("IsDeleted");
+                (row.id.clone(), FoundTask { id: row.id, deleted })
+            }));
         }
         Ok(tasks)
     }
@@ -103,6 +151,17 @@ impl Client {
     pub async fn users(&self) -> Result<Vec<User>, Error> {
         let fields = ["Id", "Username", "Extension", "TimeZoneSidKey", "IsActive"];
         let query = Soql::select("User", &fields)?.is("IsActive", true)?;
+        let rows = self.query(&query).await?;
+        Ok(rows.into_iter().map(user).collect())
+    }
+
+    /// The users who have left and have one of these values in a field.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn inactive_users(&self, field: &str, values: &[String]) -> Result<Vec<User>, Error> {
+        let fields = ["Id", "Username", "Extension", "TimeZoneSidKey", "IsActive"];
+        let query = Soql::select("User", &fields)?.is("IsActive", false)?.any_of(field, values)?;
         let rows = self.query(&query).await?;
         Ok(rows.into_iter().map(user).collect())
     }
@@ -124,6 +183,27 @@ impl Client {
             .ok_or(Error::Lacking(
                 "the org has no Task status that counts as closed; add one in Setup, Object Manager, Task, Status",
             ))
+    }
+
+    /// The org's API calls of the last 24 hours: used, and allowed.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn limits(&self) -> Result<(u64, u64), Error> {
+        let body = self.call(Call::get("limits")).await?;
+        let limits: Limits = refusal::parse(&body, "the limits of the org were expected")?;
+        let Limit { max, remaining } = limits.requests;
+        Ok((max.saturating_sub(remaining), max))
+    }
+
+    /// The Username of a user.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn username(&self, user: &RecordId) -> Result<Option<String>, Error> {
+        let query = Soql::select("User", &["Id", "Username"])?.any_of("Id", &[user.as_str().to_owned()])?;
+        let rows = self.query(&query).await?;
+        Ok(rows.first().and_then(|row| row.get("Username")).map(str::to_owned))
     }
 
     /// The fields of an object that the bridge's user can see.
@@ -162,13 +242,14 @@ fn value<'a>(row: &'a Found, field: &str) -> Option<&'a str> {
     row.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(field)).map(|(_, value)| value.as_str())
 }
 
-/// Keys in runs whose query fits into an address, each byte counted as if it had to be escaped.
+/// Keys in runs whose query fits into an address, where quotes and commas take three bytes, and so does what is escaped.
 fn chunks(keys: &[String]) -> impl Iterator<Item = &[String]> {
     let mut rest = keys;
     std::iter::from_fn(move || {
         let mut bytes = 0;
         let fitting = rest.iter().take_while(|key| {
-            bytes += key.len() * 3 + 9;
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._*".contains(&byte);
+            bytes += key.bytes().map(|byte| if plain(byte) { 1 } else { 3 }).sum::<usize>() + 9;
             bytes <= MAX_KEYS
         });
         let count = fitting.count().max(1).min(rest.len());
@@ -186,9 +267,10 @@ mod tests {
     fn keys_are_asked_for_in_runs_that_fit_and_none_is_lost() {
         let keys: Vec<String> = (0..500).map(|n| format!("hq-pbx1-{n:056}")).collect();
         let runs: Vec<_> = chunks(&keys).collect();
-        assert!(runs.len() > 1);
         assert_eq!(runs.concat(), keys);
-        assert!(runs.iter().all(|run| run.iter().map(String::len).sum::<usize>() < 12_000));
+        assert_eq!(runs.len(), 3, "200 of the longest keys are one query");
+        let escaped: Vec<String> = (0..200).map(|n| format!("{n:020}'ü'")).collect();
+        assert!(chunks(&escaped).all(|run| run.len() * (20 + 4 * 3 + 9) <= MAX_KEYS));
         assert_eq!(chunks(&[]).count(), 0);
     }
 }

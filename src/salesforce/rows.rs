@@ -36,6 +36,7 @@ pub struct Row {
 pub enum Value {
     Text(String),
     Integer(i64),
+    Decimal(serde_json::Number),
     Bool(bool),
     Null,
 }

@@ -127,14 +127,42 @@ async fn a_token_for_a_foreign_host_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_flow_that_is_not_built_is_told_and_nothing_is_sent() {
+async fn a_flow_that_lacks_a_key_is_told_and_nothing_is_sent() {
     let org = Org::start(|_| None).await;
     let mut settings = config(&org.url);
     settings.flow = FlowName::JwtBearer;
     let client = Client::new(&settings).unwrap();
     let error = client.query(&users()).await.unwrap_err();
-    assert!(matches!(error, Error::Settings(ConfigError::NotBuilt { flow: "jwt-bearer" })));
+    assert!(matches!(error, Error::Settings(ConfigError::Missing { key: "username", flow: "jwt-bearer" })));
     assert!(org.requests("").is_empty());
+}
+
+#[tokio::test]
+async fn a_consent_that_lies_idle_is_used_before_a_day_is_over() {
+    let org = Org::start(|seen| {
+        let token =
+            r#"{"access_token":"x!1","refresh_token":"newer","instance_url":"http://127.0.0.1","token_type":"Bearer"}"#;
+        seen.path.ends_with("/token").then(|| (200, token.to_owned()))
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("salesforce-grant");
+    let mut settings = config(&org.url);
+    settings.flow = FlowName::AuthorizationCode;
+    settings.redirect_url = "http://localhost:8461/callback".to_owned();
+    let client = Client::with_state(&settings, folder.path()).unwrap();
+    client.keep(Secret::new("older")).await.unwrap();
+    client.look_after_consent().await;
+    assert_eq!(org.requests("/token").len(), 0);
+
+    let mut kept: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    kept["used_at"] = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(21)).to_string().into();
+    std::fs::write(&file, kept.to_string()).unwrap();
+    client.look_after_consent().await;
+    client.look_after_consent().await;
+    assert_eq!(org.requests("/token").len(), 1);
+    assert!(org.requests("/token")[0].body.contains("refresh_token=older"));
+    assert!(std::fs::read_to_string(&file).unwrap().contains("\"newer\""));
 }
 
 #[tokio::test]
@@ -275,8 +303,8 @@ async fn tasks_are_found_by_their_exact_keys_even_when_deleted() {
     .await;
     let keys = ["hq-a", "hq-b", "hq-c"].map(str::to_owned);
     let found = org.client().find_tasks("CallObject", &keys).await.unwrap();
-    let found: Vec<_> = found.iter().map(|(key, id)| format!("{key}={id}")).collect();
-    assert_eq!(found, ["hq-a=00Txx0000000003AAA", "hq-c=00Txx0000000005AAA"]);
+    let found: Vec<_> = found.iter().map(|(key, task)| format!("{key}={} {}", task.id, task.deleted)).collect();
+    assert_eq!(found, ["hq-a=00Txx0000000003AAA false", "hq-c=00Txx0000000005AAA true"]);
 }
 
 #[tokio::test]

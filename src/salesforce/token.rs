@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -100,6 +101,36 @@ impl Tokens {
         }
     }
 
+    /// Takes a new consent, if Salesforce takes it.
+    pub async fn adopt(&self, refresh_token: &Secret) -> Result<Arc<Session>, Error> {
+        let mut flight = self.flight.lock().await;
+        let grant = self.login.adopt(refresh_token).await?;
+        Ok(self.keep(&mut flight, grant))
+    }
+
+    /// Logs in anew, also a moment after a refusal: for an operator who waits for it.
+    pub async fn again(&self) -> Result<Arc<Session>, Error> {
+        *self.flight.lock().await = Flight { generation: self.generation(), ..Flight::default() };
+        self.newer_than(self.generation()).await
+    }
+
+    fn generation(&self) -> u64 {
+        self.current().map_or(0, |session| session.generation)
+    }
+
+    /// Uses the refresh token before it dies of idleness, if it was not used for this long.
+    pub async fn keep_alive(&self, idle: SignedDuration) -> Result<(), Error> {
+        let used = self.login.consent_used_at();
+        if used.is_some_and(|used| Timestamp::now().duration_since(used) >= idle) {
+            self.newer_than(self.generation()).await?;
+        }
+        Ok(())
+    }
+
+    pub fn login(&self) -> &Login {
+        &self.login
+    }
+
     fn keep(&self, flight: &mut Flight, grant: Grant) -> Arc<Session> {
         flight.failed = None;
         flight.refused = 0;
@@ -124,6 +155,10 @@ impl Tokens {
 
 /// How long a failure speaks for those who come after it. After a broken connection only those who already waited share it.
 fn pause(error: &Error, refused: &mut u32) -> Duration {
+    if matches!(error, Error::Grant(_)) {
+        // Only a file was read.
+        return Duration::ZERO;
+    }
     match error.retry() {
         Retry::After(wait) => wait,
         Retry::WhenMended | Retry::Never | Retry::Quota => {

@@ -11,8 +11,6 @@ use crate::secret::Secret;
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum PlannedFeed {
     AsteriskAmi(AsteriskAmi),
-    Hep(Hep),
-    SipDialog(SipDialog),
     FreeswitchEsl(FreeswitchEsl),
     #[serde(rename = "3cx-call-control")]
     ThreecxCallControl(ThreecxCallControl),
@@ -32,45 +30,6 @@ pub struct AsteriskAmi {
     /// Endpoints that lead outside.
     #[serde(default)]
     pub trunks: Vec<String>,
-    #[serde(default)]
-    pub ca_file: String,
-    #[serde(default)]
-    pub insecure: bool,
-}
-
-#[derive(JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Hep {
-    pub name: String,
-    /// `udp://`, `tcp://` or `tls://` addresses.
-    pub listen: Vec<String>,
-    #[serde(default)]
-    pub auth_key: Secret,
-    /// Addresses that may send.
-    #[serde(default)]
-    pub allow: Vec<String>,
-    /// Addresses, with or without port, or domains that lead outside.
-    #[serde(default)]
-    pub trunks: Vec<String>,
-}
-
-#[derive(JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SipDialog {
-    pub name: String,
-    /// `sip:pbx.example:5060;transport=tcp`.
-    pub server: String,
-    #[serde(default)]
-    pub domain: String,
-    pub username: String,
-    #[serde(default)]
-    pub password: Secret,
-    /// Extensions to watch. Empty: all agents.
-    #[serde(default)]
-    pub extensions: Vec<String>,
-    /// URI of a resource list.
-    #[serde(default)]
-    pub list: String,
     #[serde(default)]
     pub ca_file: String,
     #[serde(default)]

@@ -9,5 +9,6 @@ mod sosl;
 pub mod story;
 
 pub use salesforce::{
-    Credentials, DuplicateRule, Fault, FaultKind, Knobs, Options, PhoneTokens, Salesforce, Seed, SeedError, TaskStatus,
+    Credentials, Denial, DuplicateRule, Fault, FaultKind, Knobs, Options, PhoneTokens, Salesforce, Seed, SeedError,
+    TaskStatus,
 };

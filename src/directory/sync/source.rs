@@ -175,7 +175,7 @@ mod tests {
             name_field: "Name".to_owned(),
             condition: "Active__c = true OR Vip__c = true".to_owned(),
         };
-        let field = |name: &str| Field { name: name.to_owned(), kind: "phone".to_owned(), is_name: false };
+        let field = |name: &str| Field { name: name.to_owned(), kind: "phone".to_owned(), ..Field::default() };
         let shape = Shape::custom_described(&object, &[field("Name"), field("Hotline__c")]).unwrap();
         let source = Source { shape };
         let mark = Mark { stamp: stamp("2026-11-21T17:11:01.000+0000").unwrap(), id: None };

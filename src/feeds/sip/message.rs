@@ -83,6 +83,9 @@ impl<'a> Message<'a> {
     /// Reads one message that fills a datagram, or a frame of a stream. What follows the body is not looked at.
     ///
     /// Beyond the grammar: line ends may lack their CR, there may be some before the start line, and any number of blanks in it.
+    ///
+    /// # Errors
+    /// When there is no start line, or too much of anything. No header is a reason.
     pub fn read(bytes: &'a [u8]) -> Result<Self, Unreadable> {
         if bytes.len() > MAX_BYTES {
             return Err(Unreadable::TooLong);
@@ -147,6 +150,12 @@ impl<'a> Message<'a> {
         self.headers.iter().find(named).map(|header| header.value.as_ref())
     }
 
+    /// Names and values of the headers that are not among [`Name`].
+    pub fn extensions(&self) -> impl Iterator<Item = (&str, &str)> {
+        let unknown = self.headers.iter().filter(|header| header.name.is_none());
+        unknown.map(|header| (header.text, header.value.as_ref()))
+    }
+
     #[must_use]
     pub fn call_id(&self) -> Option<&str> {
         self.header(Name::CallId).filter(|id| !id.is_empty())
@@ -169,7 +178,10 @@ impl<'a> Message<'a> {
         Via::read(self.values(Name::Via).next()?)
     }
 
-    /// All that must be there to follow a call, or what is not.
+    /// All that must be there to follow a call.
+    ///
+    /// # Errors
+    /// What is missing, unreadable or there twice.
     pub fn essentials(&self) -> Result<Essentials<'_>, Unfit> {
         for name in [Name::CallId, Name::From, Name::To, Name::CSeq] {
             if self.lines(name).nth(1).is_some() {

@@ -10,6 +10,7 @@ mod message;
 mod name;
 mod stream;
 mod uri;
+mod write;
 
 pub use address::NameAddr;
 pub use fields::{CSeq, Params, Via, split_outside};
@@ -17,3 +18,4 @@ pub use message::{Essentials, MAX_BYTES, Message, StartLine, Unfit, Unreadable};
 pub use name::Name;
 pub use stream::{BadStream, Frames};
 pub use uri::{Scheme, Uri};
+pub use write::{response, subscribe, uri as target};

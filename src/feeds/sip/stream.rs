@@ -29,6 +29,9 @@ impl Frames {
 
     /// The next whole message's octets; `None` until more is pushed. Line ends between messages (keep-alives, RFC 5626 3.5.1) are
     /// passed over. A message without Content-Length, which a stream must not carry, is taken to have no body.
+    ///
+    /// # Errors
+    /// When the end of a message cannot be found.
     pub fn next_frame(&mut self) -> Result<Option<Vec<u8>>, BadStream> {
         self.skip_line_ends();
         let Some(head) = self.head() else {

@@ -93,16 +93,12 @@ fn unescape(text: &str) -> Cow<'_, str> {
             [b'%', high, low, ..] => hex(*high).zip(hex(*low)).map(|(high, low)| high * 16 + low),
             _ => None,
         };
-        match escaped.filter(|byte| *byte >= 0x20) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
+        let (byte, after) = match escaped.filter(|byte| *byte >= 0x20) {
+            Some(byte) => (byte, after.get(2..).unwrap_or_default()),
+            None => (*first, after),
+        };
+        bytes.push(byte);
+        rest = after;
     }
     Cow::Owned(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }

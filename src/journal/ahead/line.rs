@@ -20,6 +20,7 @@ pub(super) fn push(lines: &mut String, number: u64, op: &Op) {
         | Op::Answered { .. }
         | Op::PutOnWire { .. }
         | Op::Settle(_)
+        | Op::Compared { .. }
         | Op::Resume { .. }
         | Op::Park { .. }
         | Op::Prune { .. } => return,

@@ -11,7 +11,7 @@ use crate::journal::op::Op;
 const NAMES: [&str; 2] = ["journal.ahead-0", "journal.ahead-1"];
 
 /// Bytes after which the other file is taken, as soon as the database has what is in it.
-const FULL: u64 = 1 << 20;
+const FULL: u64 = 1 << 18;
 
 /// What came of writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

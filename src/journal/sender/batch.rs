@@ -1,17 +1,18 @@
 //! One batch on its way: from the disk to the wire, and back with what became of each row.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Sender, Trouble};
 use crate::journal::config::Per;
-use crate::journal::entry::{Entry, Reason};
+use crate::journal::entry::{Entry, EntryId, Reason};
 use crate::journal::op::{Op, Outcome};
 use crate::journal::plan::{self, Sent};
 use crate::journal::store::Ahead;
 use crate::journal::task::{Part, TaskSettings, keys, row, update};
-use crate::salesforce::{Error, Retry, Row, RowOutcome, Write};
+use crate::salesforce::{Error, RecordId, Retry, Row, RowError, RowOutcome, Write};
 
 /// How long an entry is left alone that was refused without its reason being known.
 const SUSPECT_WAIT: Duration = Duration::from_mins(5);
@@ -24,6 +25,7 @@ impl Sender {
             return Ok(());
         }
         let batch = self.resolve(of_one_kind(entries)).await?;
+        let related = self.related(&batch).await?;
         if ahead.due <= batch.len() {
             self.company = None;
         }
@@ -31,7 +33,7 @@ impl Sender {
         if batch.is_empty() {
             return Ok(());
         }
-        self.write(batch).await
+        self.write(batch, &related).await
     }
 
     /// Where each agent has a Task, makes an entry of each. True: the entries are to be read anew.
@@ -65,8 +67,8 @@ impl Sender {
         Ok(batch)
     }
 
-    async fn write(&mut self, batch: Vec<Entry>) -> Result<(), Trouble> {
-        let rows = self.rows(&batch);
+    async fn write(&mut self, batch: Vec<Entry>, related: &BTreeMap<EntryId, RecordId>) -> Result<(), Trouble> {
+        let rows = self.rows(&batch, related);
         let updates = batch.iter().any(|entry| entry.task.is_some());
         let write = Write {
             object: "Task".to_owned(),
@@ -85,18 +87,29 @@ impl Sender {
         }
     }
 
-    fn rows(&self, batch: &[Entry]) -> Vec<Row> {
+    fn rows(&mut self, batch: &[Entry], related: &BTreeMap<EntryId, RecordId>) -> Vec<Row> {
         let Some((people, _)) = &self.people else {
             return Vec::new();
         };
         let settings = TaskSettings {
             templates: &self.settings.templates,
+            task_fields: &people.task_fields,
             closed_status: &people.closed_status,
             external_id_field: &self.settings.config.external_id_field,
             zone: &self.settings.zone,
         };
+        for entry in batch {
+            if let Some(extension) = people.owners.unmapped(&entry.record, entry.agent.as_ref())
+                && self.told.insert(format!("no user for {extension:?}"))
+            {
+                tracing::warn!(
+                    agent.extension = %extension.0,
+                    "no active Salesforce user for this extension; its Tasks go to the fallback owner"
+                );
+            }
+        }
         let build = |entry: &Entry| {
-            let part = Part::from(entry);
+            let part = Part { related: related.get(&entry.id), ..Part::from(entry) };
             match &entry.task {
                 Some(task) => update(task, &part, &people.owners, &settings),
                 None => row(&part, &people.owners, &settings),
@@ -107,22 +120,52 @@ impl Sender {
 
     /// Row by row; a row that came back without an answer has an unknown fate.
     async fn answered(&mut self, batch: &[Entry], rows: &[Row], outcomes: &[RowOutcome]) -> Result<(), Trouble> {
+        if let Some(error) = refused_by_the_org(outcomes) {
+            let waiting = batch.iter().map(|entry| plan::waits(entry, error));
+            self.settle(waiting.collect()).await?;
+            return Err(Trouble::Org(error.clone()));
+        }
+        let moved = self.moved(rows, outcomes).await;
         let (now, upsert) = (self.now(), self.upsert());
         let mut outcomes = outcomes.iter();
         let mut settled = Vec::new();
         for (entry, row) in batch.iter().zip(rows) {
-            let spread = fastrand::f64();
-            let sent = Sent { entry, row, upsert, now, spread };
-            settled.push(match outcomes.next() {
-                Some(outcome) => {
-                    self.notice(entry, outcome);
-                    plan::answered(&sent, outcome)
+            let outcome = outcomes.next();
+            if let Some(outcome) = outcome {
+                self.notice(entry, outcome);
+            }
+            settled.push(match (outcome, &moved) {
+                (Some(Err(error)), None) if !plan::refused_records(row, error).is_empty() => {
+                    plan::asked_later(entry, error, now)
                 }
-                None => plan::lost(entry, upsert),
+                (Some(outcome), moved) => {
+                    let (spread, moved) = (fastrand::f64(), moved.as_ref());
+                    plan::answered(&Sent { entry, row, upsert, now, spread, moved }, outcome)
+                }
+                (None, _) => plan::lost(entry),
             });
         }
         self.up();
         self.settle(settled).await
+    }
+
+    /// Where the records have gone that Salesforce would not link; `None`: they cannot be asked for now.
+    async fn moved(&self, rows: &[Row], outcomes: &[RowOutcome]) -> Option<BTreeMap<RecordId, RecordId>> {
+        let refused = rows.iter().zip(outcomes).filter_map(|(row, outcome)| Some((row, outcome.as_ref().err()?)));
+        let mut ids: Vec<RecordId> = refused.flat_map(|(row, error)| plan::refused_records(row, error)).collect();
+        ids.sort();
+        ids.dedup();
+        if ids.is_empty() || self.tasks_only() {
+            return Some(BTreeMap::new());
+        }
+        match self.client.moved(&ids).await {
+            Ok(moved) => Some(moved),
+            Err(error) if error.retry() == Retry::Never => Some(BTreeMap::new()),
+            Err(error) => {
+                tracing::warn!(%error, "records that Salesforce would not link cannot be followed now");
+                None
+            }
+        }
     }
 
     fn notice(&mut self, entry: &Entry, outcome: &RowOutcome) {
@@ -130,17 +173,17 @@ impl Sender {
             return;
         };
         tracing::warn!(call.key = %entry.key, code = %error.code, "Salesforce refused a Task; `ctibridge journal list` says whether it waits for you");
-        if error.code == "INACTIVE_OWNER_OR_USER"
-            && let Some((_, until)) = &mut self.people
-        {
-            *until = Instant::now();
+        if error.code == "INACTIVE_OWNER_OR_USER" {
+            self.doubt_people();
         }
     }
 
     async fn failed(&mut self, batch: &[Entry], error: Error) -> Result<(), Trouble> {
-        let upsert = self.upsert();
         let settled = if error.fate_unknown() {
-            batch.iter().map(|entry| plan::lost(entry, upsert)).collect()
+            if self.upsert() {
+                self.upserted.extend(batch.iter().map(|entry| entry.id));
+            }
+            batch.iter().map(plan::lost).collect()
         } else if error.retry() == Retry::Never {
             return self.refused(batch, error).await;
         } else {
@@ -153,6 +196,10 @@ impl Sender {
     /// The whole request was refused. One row may be the cause: ever smaller requests find it, at once, so that the others
     /// do not wait for it. That none at all is accepted is an outage, and only rows that went through can tell.
     async fn refused(&mut self, batch: &[Entry], error: Error) -> Result<(), Trouble> {
+        // A field of the settings may have been taken from the user meanwhile.
+        if matches!(error.code(), Some("INVALID_FIELD")) {
+            self.doubt_people();
+        }
         let [entry] = batch else {
             self.pace.refused(batch.len());
             self.hurry = true;
@@ -168,6 +215,14 @@ impl Sender {
         self.settle(vec![settled]).await?;
         Err(error.into())
     }
+}
+
+/// The reason for which all rows were refused, where it is the org's own.
+fn refused_by_the_org(outcomes: &[RowOutcome]) -> Option<&RowError> {
+    let mut errors =
+        outcomes.iter().map(|outcome| outcome.as_ref().err().filter(|error| plan::is_about_the_org(error)));
+    let first = errors.next()??;
+    errors.all(|error| error.is_some()).then_some(first)
 }
 
 /// Updates and new Tasks are different requests: those like the first now, the others next.

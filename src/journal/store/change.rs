@@ -12,6 +12,7 @@ use crate::journal::entry::{EntryId, EntryState, Event, Reason};
 use crate::journal::note::{Note, Noted, merge};
 use crate::journal::op::{Changed, Op, Outcome, Settled, Settlement};
 use crate::journal::seal::seal;
+use crate::salesforce::RecordId;
 
 pub(super) async fn apply(connection: &mut SqliteConnection, op: &Op) -> Written<Outcome> {
     match op {
@@ -32,6 +33,11 @@ pub(super) async fn apply(connection: &mut SqliteConnection, op: &Op) -> Written
         Op::Settle(all) => {
             for settlement in all {
                 settle(connection, settlement).await?;
+            }
+        }
+        Op::Compared { entries, at } => {
+            for (id, task) in entries {
+                compared(connection, *id, task.as_ref(), *at).await?;
             }
         }
         Op::Resume { at } => resume(connection, *at).await?,
@@ -259,12 +265,47 @@ async fn settle(connection: &mut SqliteConnection, settlement: &Settlement) -> W
     save(connection, id, &current.state.after(event)).await
 }
 
+/// Only what does not speak against the state that the entry has by now.
+async fn compared(
+    connection: &mut SqliteConnection,
+    id: EntryId,
+    task: Option<&RecordId>,
+    at: Timestamp,
+) -> Written<()> {
+    let Some(current) = current(connection, id).await? else {
+        return Ok(());
+    };
+    let event = match task {
+        Some(_) => Event::Found { at, noted: current.noted > 0 },
+        None => Event::Missing,
+    };
+    let applies = match current.state {
+        EntryState::Waiting { .. } | EntryState::Parked { .. } => task.is_some(),
+        EntryState::Done { .. } => task.is_none(),
+        EntryState::Wire { .. } => false,
+    };
+    if !applies {
+        return Ok(());
+    }
+    // What was mended for a Task that is gone may not be true of the next one.
+    sqlx::query(
+        "UPDATE entries SET task = ?2, attempts = 0, repairs = CASE WHEN ?2 IS NULL THEN '{}' ELSE repairs END
+         WHERE id = ?1",
+    )
+    .bind(id.0)
+    .bind(task.map(RecordId::as_str))
+    .execute(&mut *connection)
+    .await?;
+    save(connection, id, &current.state.after(event)).await
+}
+
 async fn resume(connection: &mut SqliteConnection, at: Timestamp) -> Written<()> {
     sqlx::query("UPDATE entries SET due = 0 WHERE state IN ('waiting', 'wire') AND due <> 0")
         .execute(&mut *connection)
         .await?;
-    // A clock that went back must not stretch the time after which an entry is sent again.
-    sqlx::query("UPDATE entries SET since = ?1 WHERE state = 'wire' AND since > ?1")
+    // A clock that was set meanwhile says nothing of how long ago they were sent: the time after which they are sent
+    // again begins anew.
+    sqlx::query("UPDATE entries SET since = ?1 WHERE state = 'wire'")
         .bind(at.as_millisecond())
         .execute(connection)
         .await?;

@@ -78,6 +78,17 @@ impl Reader {
         Ok(rows.iter().map(read).collect())
     }
 
+    /// The entries after this one, in the order in which they came.
+    pub async fn after(&self, after: EntryId, limit: usize) -> Result<Vec<Read>, JournalError> {
+        let rows = sqlx::query("SELECT * FROM entries WHERE id > ?1 ORDER BY id LIMIT ?2")
+            .bind(after.0)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.0)
+            .await
+            .map_err(|error| reading(&error))?;
+        Ok(rows.iter().map(read).collect())
+    }
+
     /// Waiting entries whose time has come, in the order in which they came.
     pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Read>, JournalError> {
         self.ready("waiting", now, limit).await

@@ -14,7 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::entry::{Entry, EntryId, EntryState, Repairs};
-use super::{Config, Per};
+use super::{Config, Per, RelatedTo};
 use crate::calls::record::{AgentPart, CallKey, CallRecord, Direction, Disposition, Extension, OpenCall, OutsideParty};
 use crate::phone::PhoneNumber;
 use crate::salesforce::RecordId;
@@ -27,6 +27,7 @@ pub(super) fn config() -> Config {
         internal: false,
         external_id_field: String::new(),
         fallback_owner: String::new(),
+        related_to: RelatedTo::None,
         batch_window: Duration::from_secs(2),
         settle_after: Duration::from_mins(11),
         keep_done: Duration::from_hours(7 * 24),

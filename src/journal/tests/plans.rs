@@ -32,7 +32,7 @@ fn row_with(field: &str, value: &str) -> Row {
 
 fn settled(entry: &Entry, upsert: bool, error: &RowError) -> Settlement {
     let row = row_with("WhoId", LEAD);
-    let sent = Sent { entry, row: &row, upsert, now: now(), spread: 0.5 };
+    let sent = Sent { entry, row: &row, upsert, now: now(), spread: 0.5, moved: None };
     plan::answered(&sent, &Err(error.clone()))
 }
 
@@ -108,7 +108,7 @@ fn a_record_that_is_gone_is_left_out() {
     assert_eq!(unlinked.records, [id(LEAD)]);
     call.repairs.unlinked = Some(unlinked);
     let row = row_with("Subject", "Call");
-    let sent = Sent { entry: &call, row: &row, upsert: false, now: now(), spread: 0.0 };
+    let sent = Sent { entry: &call, row: &row, upsert: false, now: now(), spread: 0.0, moved: None };
     assert!(code_of_parked(&plan::answered(&sent, &Err(gone))).is_some(), "nothing is left to leave out");
 }
 
@@ -132,12 +132,11 @@ fn a_rule_of_the_org_parks_it_with_its_words_and_an_advice() {
 }
 
 #[test]
-fn a_lost_answer_is_looked_up_unless_repeating_is_harmless() {
+fn a_lost_answer_is_looked_up_unless_it_was_an_update() {
     let mut call = entry(ended("1"));
-    assert_eq!(plan::lost(&call, false).what, Settled::Event(Event::Unknown { look_at: None }));
-    assert_eq!(waits_until(&plan::lost(&call, true)), None);
+    assert_eq!(plan::lost(&call).what, Settled::Event(Event::Unknown { look_at: None }));
     call.task = Some(id("00T000000000001"));
-    assert_eq!(waits_until(&plan::lost(&call, false)), None);
+    assert_eq!(waits_until(&plan::lost(&call)), None, "an update");
 }
 
 #[test]
@@ -146,10 +145,12 @@ fn a_task_that_is_not_found_is_sent_again_only_after_its_time() {
     let since = at("2026-11-21T13:55:00Z");
     call.state = EntryState::Wire { since, look_at: None };
     let task = id("00T000000000001");
-    let look = |found, now| plan::looked_up(&call, since, found, SETTLE, now);
+    let look = |found, now| plan::looked_up(&call, since, found, Some(SETTLE), now);
     assert_eq!(look(Some(&task), now()).what, Settled::Task(task.clone(), now()));
     let again = look(None, now());
     let later = at("2026-11-21T14:06:00Z");
     assert_eq!(again.what, Settled::Event(Event::Unknown { look_at: Some(later) }));
     assert_eq!(waits_until(&look(None, later)), None);
+    let upsert = plan::looked_up(&call, since, None, None, now());
+    assert_eq!(waits_until(&upsert), None, "an upsert may come twice");
 }

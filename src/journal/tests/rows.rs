@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 
 use super::super::entry::{Entry, Unlinked};
+use super::super::fields::TaskFields;
 use super::super::note::Note;
 use super::super::owner::{Owner, Owners};
 use super::super::task::{Part, TaskSettings, keys, row, update};
 use super::super::{Config, Per, Templates};
 use super::{agent, at, config, ended, entry, id, number};
-use crate::calls::record::{Direction, Disposition, Extension, Happening, HungUpBy, JourneyStep};
+use crate::calls::record::{CallRecord, Direction, Disposition, Extension, Happening, HungUpBy, JourneyStep};
 use crate::directory::answer::{Answer, Exactness, Match, Source};
 use crate::phone::PhoneNumber;
 use crate::salesforce::Value;
@@ -21,6 +22,7 @@ fn owners() -> Owners {
         by_extension: BTreeMap::from([("101".into(), anna)]),
         names: BTreeMap::from([("101".into(), "Anna Agent".into())]),
         fallback: Some(Owner { id: id("005000000000009"), time_zone: Some("America/New_York".into()) }),
+        fallback_is_named: true,
     }
 }
 
@@ -28,6 +30,7 @@ fn with<T>(config: &Config, look: impl FnOnce(&TaskSettings) -> T) -> T {
     let templates = Templates::new(config).unwrap();
     look(&TaskSettings {
         templates: &templates,
+        task_fields: &TaskFields::default(),
         closed_status: "Completed",
         external_id_field: &config.external_id_field,
         zone: &TimeZone::UTC,
@@ -46,6 +49,7 @@ fn text(fields: &BTreeMap<String, Value>, name: &str) -> String {
     match fields.get(name) {
         Some(Value::Text(text)) => text.clone(),
         Some(Value::Integer(number)) => number.to_string(),
+        Some(Value::Decimal(number)) => number.to_string(),
         Some(Value::Null) => "null".into(),
         Some(Value::Bool(_)) | None => String::new(),
     }
@@ -123,6 +127,36 @@ fn the_date_is_that_of_the_owners_clock() {
     assert_eq!(text(&built(&late), "ActivityDate"), "2026-11-22", "Berlin");
     late.record.call.agents.clear();
     assert_eq!(text(&built(&late), "ActivityDate"), "2026-11-21", "New York");
+}
+
+#[test]
+fn in_the_night_in_which_the_clock_is_put_back_days_and_lengths_are_right() {
+    for (started, ended, day, seconds, first, last) in [
+        ("2026-10-24T21:59:50Z", "2026-10-24T22:00:10Z", "2026-10-24", 20, "23:59:50", "2026-10-25 00:00:10"),
+        ("2026-10-25T00:59:00Z", "2026-10-25T01:01:00Z", "2026-10-25", 120, "02:59:00", "02:01:00"),
+        ("2026-10-25T22:59:59Z", "2026-10-25T23:00:09Z", "2026-10-25", 10, "23:59:59", "2026-10-26 00:00:09"),
+        ("2026-03-28T23:30:00Z", "2026-03-29T01:00:00Z", "2026-03-29", 5_400, "00:30:00", "03:00:00"),
+    ] {
+        let mut call = entry(ended_at(started, ended));
+        call.record.call.journey = vec![
+            JourneyStep { at: at(started), what: Happening::Started },
+            JourneyStep { at: at(ended), what: Happening::Ended(None) },
+        ];
+        let fields = built(&call);
+        assert_eq!(text(&fields, "ActivityDate"), day);
+        assert_eq!(text(&fields, "CallDurationInSeconds"), seconds.to_string());
+        let description = text(&fields, "Description");
+        assert!(description.contains(&format!("{first} started")), "{description}");
+        assert!(description.contains(&format!("{last} ended")), "{description}");
+    }
+}
+
+fn ended_at(started: &str, ended: &str) -> CallRecord {
+    let mut record = super::ended("1");
+    record.call.started = at(started);
+    record.call.answered = Some(at(started));
+    record.ended = at(ended);
+    record
 }
 
 #[test]

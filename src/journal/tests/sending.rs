@@ -120,7 +120,8 @@ impl Books {
 }
 
 fn found(task: &Value) -> Value {
-    json!({"attributes": {"type": "Task"}, "Id": task["Id"], "CallObject": task["CallObject"], "IsDeleted": false})
+    json!({"attributes": {"type": "Task"}, "Id": task["Id"], "CallObject": task["CallObject"],
+        "Call__c": task["Call__c"], "IsDeleted": false})
 }
 
 fn text<'a>(row: &'a Value, name: &str) -> &'a str {
@@ -243,15 +244,20 @@ async fn what_a_look_up_does_not_find_is_sent_again_after_its_time() {
 }
 
 #[tokio::test]
-async fn an_upsert_is_simply_repeated() {
+async fn an_upsert_whose_answer_was_lost_is_looked_up_and_sent_again_at_once_when_it_is_not_there() {
     let (dir, books) = (tempfile::tempdir().unwrap(), Shared::default());
     let org = org(&books).await;
-    books.lock().unwrap().moods = vec![Mood::Lossy, Mood::Away];
+    books.lock().unwrap().moods = vec![Mood::Lossy];
     let config = Config { external_id_field: "Call__c".into(), settle_after: CEILING * 9, ..quick() };
     let bridge = Bridge::start(dir.path(), &org, config, nobody()).await;
     bridge.journal.ended(ended("1"), None).await;
     bridge.all_done(1).await;
-    assert_eq!(books.lock().unwrap().keys(), ["hq-pbx1-1"]);
+    assert_eq!(books.lock().unwrap().writes, 1, "found");
+    assert!(org.requests("/queryAll").iter().all(|seen| seen.question.contains("WHERE Call__c IN")));
+    books.lock().unwrap().moods = vec![Mood::Away];
+    bridge.journal.ended(ended("2"), None).await;
+    bridge.all_done(2).await;
+    assert_eq!(books.lock().unwrap().keys(), ["hq-pbx1-1", "hq-pbx1-2"]);
     assert_eq!(books.lock().unwrap().writes, 3);
 }
 

@@ -18,16 +18,34 @@ pub(super) fn check(salesforce: &Config, findings: &mut Findings) {
     details_link(salesforce, findings);
     api_version(&salesforce.api_version, findings);
     match salesforce.chosen_flow() {
-        FlowName::JwtBearer => not_built("jwt-bearer", findings),
-        FlowName::AuthorizationCode => not_built("authorization-code", findings),
+        FlowName::JwtBearer => jwt_bearer(salesforce, findings),
+        FlowName::AuthorizationCode => authorization_code(salesforce, findings),
         FlowName::Password => password(salesforce, findings),
         FlowName::ClientCredentials | FlowName::Unset => client_credentials(salesforce, findings),
     }
 }
 
-fn not_built(flow: &str, findings: &mut Findings) {
-    let what = format!("{flow} is not built yet, so that no login is possible");
-    findings.problem("salesforce.flow", what, "\"client-credentials\" or \"password\"");
+fn jwt_bearer(salesforce: &Config, findings: &mut Findings) {
+    needs("client_id", salesforce.client_id.is_empty(), findings);
+    needs("username", salesforce.username.is_empty(), findings);
+    needs("private_key_file", salesforce.private_key_file.is_empty(), findings);
+    for problem in salesforce.problems() {
+        if let ConfigError::Key(error) = problem
+            && !findings.is_wrong("salesforce.private_key_file")
+        {
+            let expected = "an RSA key in PEM, without a passphrase";
+            findings.problem("salesforce.private_key_file", error.to_string(), expected);
+        }
+    }
+}
+
+fn authorization_code(salesforce: &Config, findings: &mut Findings) {
+    needs("client_id", salesforce.client_id.is_empty(), findings);
+    needs("redirect_url", salesforce.redirect_url.is_empty(), findings);
+    if salesforce.problems().contains(&ConfigError::Scopes) {
+        let what = "has neither refresh_token nor offline_access, without which the login ends with its first session";
+        findings.problem("salesforce.scopes", what, "\"api refresh_token\", or more");
+    }
 }
 
 fn password(salesforce: &Config, findings: &mut Findings) {
@@ -35,7 +53,8 @@ fn password(salesforce: &Config, findings: &mut Findings) {
     needs("client_secret", salesforce.client_secret.is_empty(), findings);
     needs("username", salesforce.username.is_empty(), findings);
     needs("password", salesforce.password.is_empty(), findings);
-    let text = "Salesforce ends the username-password flow in February 2027, and new orgs do not have it; use client-credentials";
+    let text = "Salesforce blocks the username-password flow in orgs made since Summer '23 and ends it on 20 February 2027; \
+                move to client-credentials, jwt-bearer or authorization-code";
     findings.warning("salesforce.flow", text);
 }
 

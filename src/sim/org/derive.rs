@@ -61,6 +61,11 @@ impl Org {
                 let closed = text(fields, "Status") == Some("Closed");
                 fields.insert("IsClosed".to_owned(), closed.into());
             }
+            "Opportunity" => {
+                let stage = text(fields, "StageName").unwrap_or_default().to_owned();
+                fields.insert("IsClosed".to_owned(), stage.starts_with("Closed").into());
+                fields.insert("IsWon".to_owned(), (stage == "Closed Won").into());
+            }
             _ => {}
         }
     }

@@ -153,6 +153,11 @@ impl Org {
         self.hidden = users.collect();
     }
 
+    /// Whether anything is hidden from a user.
+    pub(crate) fn hides(&self, user: &str) -> bool {
+        self.hidden.contains_key(user)
+    }
+
     /// Whether a user may see a record.
     pub(crate) fn shows(&self, user: &str, record: &str) -> bool {
         self.hidden.get(user).is_none_or(|hidden| !hidden.contains(record))

@@ -65,8 +65,29 @@ Account 001
  Phone phone
  Fax phone
  Website url
+ Site text:80
+ ParentId ref:Account
+ NumberOfEmployees int
+ AnnualRevenue double
+ Rating pick:Hot|Warm|Cold
+ Ownership pick:Public|Private|Other
+ AccountSource pick:Web|Phone_Inquiry
+ TickerSymbol text:20
+ Sic text:20
+ SicDesc text:80
+ Jigsaw text:20
+ JigsawCompanyId text:20
+ BillingStreet text:255
  BillingCity text:40
+ BillingState text:80
+ BillingPostalCode text:20
  BillingCountry text:80
+ ShippingStreet text:255
+ ShippingCity text:40
+ ShippingState text:80
+ ShippingPostalCode text:20
+ ShippingCountry text:80
+ LastActivityDate date read
  Description area:32000
  OwnerId ref:User
  MasterRecordId ref:Account read
@@ -85,7 +106,12 @@ Contact 003
  AssistantPhone phone
  Fax phone
  Email email
+ ReportsToId ref:Contact
+ Birthdate date
+ MailingStreet text:255
  MailingCity text:40
+ MailingState text:80
+ MailingPostalCode text:20
  MailingCountry text:80
  LeadSource pick:Web|Phone_Inquiry
  Description area:32000
@@ -102,7 +128,12 @@ Lead 00Q
  MobilePhone phone
  Fax phone
  Email email
+ Website url
+ Industry pick:Banking|Retail
+ Street text:255
  City text:40
+ State text:80
+ PostalCode text:20
  Country text:80
  Status pick:Open_-_Not_Contacted|Working_-_Contacted|Closed_-_Converted
  LeadSource pick:Web|Phone_Inquiry
@@ -137,6 +168,8 @@ Opportunity 006
  Amount double
  Description area:32000
  OwnerId ref:User
+ IsClosed bool read
+ IsWon bool read
 Task 00T
  Subject text:255
  Status pick:Not_Started|In_Progress|Completed

@@ -37,35 +37,29 @@ fn written(
     write: fn(&mut World, &Caller, &Fields) -> Outcome,
 ) -> Result<Answer, Refusal> {
     let (records, all_or_none) = records(world, ask)?;
-    Ok(each(world, records.len(), all_or_none, |world, number| {
+    Ok(each(world, &vec![false; records.len()], all_or_none, |world, number| {
         records.get(number).map_or_else(|| Err(Refusal::not_found()), |record| write(world, caller, record))
     }))
 }
 
-/// Does every row's work, undoes all of it where one fails and all or none was asked, and shows the results.
+/// Does every row's work, undoes all of it where one fails and all or none was asked, and shows the results; what is
+/// undone shows whether the row is `new`.
 fn each(
     world: &mut World,
-    count: usize,
+    new: &[bool],
     all_or_none: bool,
     mut work: impl FnMut(&mut World, usize) -> Outcome,
 ) -> Answer {
     let mark = world.org.begin();
-    let mut outcomes: Vec<Outcome> = (0..count).map(|number| work(world, number)).collect();
-    let mut would_create = Vec::new();
+    let mut outcomes: Vec<Outcome> = (0..new.len()).map(|number| work(world, number)).collect();
     let undone = all_or_none && outcomes.iter().any(Result::is_err);
     world.org.end(mark, !undone);
     if undone {
-        for outcome in &mut outcomes {
-            would_create.push(matches!(outcome, Ok((_, Some(true)))));
-            if outcome.is_ok() {
-                *outcome = Err(rolled_back());
-            }
+        for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_ok()) {
+            *outcome = Err(rolled_back());
         }
     }
-    let results = outcomes.iter().enumerate().map(|(number, outcome)| {
-        let created = would_create.get(number).copied().unwrap_or(false);
-        result(outcome, created)
-    });
+    let results = outcomes.iter().zip(new).map(|(outcome, new)| result(outcome, undone && *new));
     Answer::json(200, results.collect::<Vec<_>>().into())
 }
 
@@ -104,7 +98,12 @@ fn upserted(world: &mut World, caller: &Caller, ask: &Ask, object: &str, field: 
     let (object, field) = rows::external_field(world, object, field)?;
     let (records, all_or_none) = records(world, ask)?;
     let twice = repeated(&records, &field);
-    Ok(each(world, records.len(), all_or_none, |world, number| {
+    let is_new = |record: &Fields| {
+        let value = take(&mut record.clone(), &field).unwrap_or_default();
+        world.org.by_external_id(&object, &field, &value).is_empty()
+    };
+    let new: Vec<bool> = records.iter().map(is_new).collect();
+    Ok(each(world, &new, all_or_none, |world, number| {
         let mut record = records.get(number).cloned().unwrap_or_default();
         if !type_of(&record)?.eq_ignore_ascii_case(&object) {
             return Err(Refusal::new("INVALID_TYPE", "record type does not match that of the request"));
@@ -138,7 +137,7 @@ fn deleted(world: &mut World, caller: &Caller, ask: &Ask) -> Result<Answer, Refu
     let ids: Vec<String> = listed(ask.parameter("ids").unwrap_or_default());
     few_enough(ids.len())?;
     let all_or_none = ask.parameter("allOrNone") == Some("true");
-    Ok(each(world, ids.len(), all_or_none, |world, number| {
+    Ok(each(world, &vec![false; ids.len()], all_or_none, |world, number| {
         let text = ids.get(number).cloned().unwrap_or_default();
         let malformed = || Refusal::new("MALFORMED_ID", format!("malformed id {text}"));
         let id = id::normal(&text).ok_or_else(malformed)?;

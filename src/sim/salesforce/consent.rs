@@ -28,6 +28,10 @@ pub(crate) fn answer(world: &mut World, ask: &Ask) -> Answer {
         let state = ask.parameter("state").map(|state| format!("&state={}", encode(state)));
         Answer::empty(302).with("Location", format!("{redirect}{sign}{query}{}", state.unwrap_or_default()))
     };
+    if let Some(denial) = &world.knobs.deny_login {
+        let (error, description) = (encode(&denial.error), encode(&denial.description));
+        return back(format!("error={error}&error_description={description}"));
+    }
     if let Err((error, why)) = may(world, ask) {
         return back(format!("error={error}&error_description={}", encode(why)));
     }

@@ -31,14 +31,18 @@ pub struct Knobs {
     pub pkce_required: bool,
     /// The app was made minutes ago and is not known yet: every token request is answered `invalid_client_id`.
     pub app_not_active: bool,
-    /// `error: description`, the answer to every token request as long as it is set.
-    pub token_denial: String,
+    /// What every token and authorization request is refused with: the answers that a pretend org cannot come to by itself.
+    pub deny_login: Option<Denial>,
     /// The scopes that the app has; a request for others is refused.
     pub scopes: Vec<String>,
     /// The app's callback addresses; empty: any.
     pub callbacks: Vec<String>,
     /// The user is asked for consent on a page; else it is given at once.
     pub consent_page: bool,
+    /// The user of every login is not active.
+    pub user_inactive: bool,
+    /// The client credentials flow has no user to run as.
+    pub no_run_as: bool,
     /// The PEM public key (RSA) that assertions of the JWT bearer grant are signed for; empty: no assertion is good.
     pub jwt_public_key: String,
     /// API calls a day.
@@ -71,6 +75,8 @@ pub struct Knobs {
     pub clock_offset_seconds: i64,
     /// A text here refuses each write of a Task, as an administrator's validation rule does.
     pub task_validation: String,
+    /// How long a Task's Subject may be, whatever describe says: an administrator has changed it a moment ago.
+    pub subject_length: usize,
     /// An unknown field in a row of a collection fails the request, not the row.
     pub unknown_field_fails_request: bool,
 }
@@ -90,12 +96,14 @@ impl Default for Knobs {
             rotate_refresh_tokens: false,
             pkce_required: false,
             app_not_active: false,
-            token_denial: String::new(),
+            deny_login: None,
             scopes: ["api", "refresh_token", "offline_access", "id", "profile", "email", "openid", "web", "full"]
                 .map(str::to_owned)
                 .to_vec(),
             callbacks: Vec::new(),
             consent_page: false,
+            user_inactive: false,
+            no_run_as: false,
             jwt_public_key: String::new(),
             daily_limit: 150_000,
             search_lag_seconds: 0,
@@ -112,6 +120,7 @@ impl Default for Knobs {
             refuse: false,
             clock_offset_seconds: 0,
             task_validation: String::new(),
+            subject_length: 255,
             unknown_field_fails_request: false,
         }
     }
@@ -127,6 +136,15 @@ pub enum DuplicateRule {
     Alert,
     /// Refused.
     Block,
+}
+
+/// A refusal of the login endpoints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Denial {
+    pub error: String,
+    #[serde(default)]
+    pub description: String,
 }
 
 /// One value of a Task's Status.

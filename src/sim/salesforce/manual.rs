@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{knobs::FaultKind, world::World};
 
 /// What each knob does.
-const KNOBS: [(&str, &str); 36] = [
+const KNOBS: [(&str, &str); 39] = [
     ("fault_rate", "chance of a fault on each data request, 0 to 1"),
     ("fault_seed", "seed of that chance; setting it starts the sequence again"),
     ("fault_kinds", "which faults chance picks from"),
@@ -16,10 +16,12 @@ const KNOBS: [(&str, &str); 36] = [
     ("rotate_refresh_tokens", "each use of a refresh token gives a new one and ends the old"),
     ("pkce_required", "authorization requests without a code challenge are refused"),
     ("app_not_active", "the app is not known yet: invalid_client_id"),
-    ("token_denial", "\"error: description\", the answer to every token request"),
+    ("deny_login", "{\"error\",\"description\"}: the answer to every token and authorization request"),
     ("scopes", "the scopes that the app has"),
     ("callbacks", "the app's callback addresses; empty: any"),
     ("consent_page", "the user is asked for consent on a page"),
+    ("user_inactive", "the user of every login is not active"),
+    ("no_run_as", "the client credentials flow has no user to run as"),
     ("jwt_public_key", "PEM of the RSA key that JWT bearer assertions are signed for"),
     ("daily_limit", "API calls a day"),
     ("search_lag_seconds", "how long a written row is not found by searches"),
@@ -36,6 +38,7 @@ const KNOBS: [(&str, &str); 36] = [
     ("refuse", "every connection is closed as soon as it asks for something"),
     ("clock_offset_seconds", "added to the org's clock"),
     ("task_validation", "the text with which each write of a Task is refused"),
+    ("subject_length", "how long a Task's Subject may be, whatever describe says"),
     ("unknown_field_fails_request", "an unknown field in a row of a collection fails the request"),
     ("next", "(when set) faults for the next requests: [{kind, count, path, rows, ms}]"),
     ("clear", "(when set) true forgets the faults that wait"),

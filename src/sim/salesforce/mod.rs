@@ -43,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use super::org::{Seed, SeedError};
 pub use super::sosl::PhoneTokens;
-pub use knobs::{DuplicateRule, Fault, FaultKind, Knobs, TaskStatus};
+pub use knobs::{Denial, DuplicateRule, Fault, FaultKind, Knobs, TaskStatus};
 
 use super::org::{Org, Refusal, Writer, text};
 use door::{Door, Line};

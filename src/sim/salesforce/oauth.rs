@@ -68,8 +68,8 @@ pub(crate) fn discovery(world: &World) -> Answer {
 fn token(world: &mut World, ask: &Ask) -> Answer {
     let form = ask.form();
     world.counts.tokens += 1;
-    if let Some((error, description)) = world.knobs.token_denial.split_once(':') {
-        return Answer::json(400, json!({"error": error.trim(), "error_description": description.trim()}));
+    if let Some(denial) = &world.knobs.deny_login {
+        return Answer::json(400, json!({"error": denial.error, "error_description": denial.description}));
     }
     match granted(world, ask, &form) {
         Ok(token) => Answer::json(200, token).with("Cache-Control", "no-cache, no-store"),
@@ -82,9 +82,6 @@ fn granted(world: &mut World, ask: &Ask, form: &[(String, String)]) -> Result<Va
     let grant = find(form, "grant_type").unwrap_or_default();
     let known = GRANTS.iter().find(|(wire, _)| *wire == grant);
     let (_, flow) = known.ok_or(unsupported)?;
-    if find(form, "scope").is_some() {
-        return Err(("invalid_request", "scope parameter not supported"));
-    }
     if *flow != "jwt_bearer" {
         check_client(world, ask, form)?;
     }
@@ -93,7 +90,11 @@ fn granted(world: &mut World, ask: &Ask, form: &[(String, String)]) -> Result<Va
         let denial = ("invalid_grant", "authentication failure");
         return Err(if *flow == "password" { denial } else { unsupported });
     }
+    if world.knobs.user_inactive {
+        return Err(("inactive_user", "user is inactive"));
+    }
     match *flow {
+        "client_credentials" if world.knobs.no_run_as => Err(("invalid_grant", "no client credentials user enabled")),
         "client_credentials" => Ok(same_token(world, &world.login_user.clone(), flow)),
         "jwt_bearer" => {
             let assertion = find(form, "assertion").unwrap_or_default();
@@ -290,7 +291,8 @@ fn user_row(world: &World, user: &str) -> Fields {
     row.map(|row| (*row.fields).clone()).unwrap_or_default()
 }
 
-fn identity_url(world: &World, user: &str) -> String {
+/// Where a user's identity is told.
+pub(crate) fn identity_url(world: &World, user: &str) -> String {
     format!("{}/id/{}/{user}", world.url, world.org.organization())
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     batch, collections, composite,
     exchange::{Answer, Ask, Body},
-    jobs, limits, query, recent, search, sobjects, upsert,
+    jobs, limits, oauth, query, recent, search, sobjects, upsert,
     world::World,
 };
 use crate::sim::org::Refusal;
@@ -58,7 +58,7 @@ pub(crate) fn resource(world: &mut World, caller: &Caller, ask: &Ask, rest: &[&s
 
 fn dispatch(world: &mut World, caller: &Caller, ask: &Ask, rest: &[&str]) -> Result<Answer, Refusal> {
     match (ask.method.as_str(), rest) {
-        ("GET", []) => Ok(Answer::json(200, resources(&caller.base()))),
+        ("GET", []) => Ok(Answer::json(200, resources(world, caller))),
         ("GET", ["limits"]) => Ok(limits::answer(world)),
         ("GET", ["recent"]) => recent::answer(world, ask),
         ("GET", ["query"]) => query::first_page(world, caller, ask, false),
@@ -154,11 +154,13 @@ fn label(version: u32) -> String {
     format!("{season} '{}", 24 + since.div_euclid(3) + ahead)
 }
 
-fn resources(base: &str) -> Value {
+fn resources(world: &World, caller: &Caller) -> Value {
+    let base = caller.base();
     let names =
         ["composite", "jobs", "limits", "parameterizedSearch", "query", "queryAll", "recent", "search", "sobjects"];
     let entries = names.map(|name| (name.to_owned(), Value::from(format!("{base}/{name}"))));
-    Value::Object(entries.into_iter().collect())
+    let identity = ("identity".to_owned(), oauth::identity_url(world, &caller.user).into());
+    Value::Object(entries.into_iter().chain([identity]).collect())
 }
 
 /// Puts the version into the URLs of records, which the org knows without it.

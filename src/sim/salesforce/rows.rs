@@ -16,6 +16,7 @@ pub(crate) fn create(world: &mut World, caller: &Caller, object: &str, body: &Fi
     let object = world.org.known(object)?;
     world.may_write(&object.name)?;
     duplicates::check(world, caller, &object, body)?;
+    world.fits(&object.name, body)?;
     let writer = world.writer(&caller.user);
     let id = world.org.create(&object.name, body, &writer)?;
     recent::touch(world, &id);
@@ -27,6 +28,7 @@ pub(crate) fn update(world: &mut World, caller: &Caller, object: &str, id: &str,
     let object = world.org.known(object)?;
     world.may_write(&object.name)?;
     let id = visible(world, caller, id)?;
+    world.fits(&object.name, body)?;
     let writer = world.writer(&caller.user);
     world.org.update(&object.name, &id, body, &writer)?;
     recent::touch(world, &id);

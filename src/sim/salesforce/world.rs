@@ -11,7 +11,7 @@ use super::{
     sessions::Sessions,
 };
 use crate::sim::{
-    org::{Org, Refusal, Writer, text},
+    org::{Fields, Org, Refusal, Writer, text},
     soql::Clock,
     sosl::Index,
 };
@@ -115,6 +115,17 @@ impl World {
             return Err(Refusal::new("FIELD_CUSTOM_VALIDATION_EXCEPTION", self.knobs.task_validation.clone()));
         }
         Ok(())
+    }
+
+    /// Whether a row's subject is as short as the knob asks for.
+    pub(crate) fn fits(&self, object: &str, body: &Fields) -> Result<(), Refusal> {
+        let most = self.knobs.subject_length;
+        let subject = text(body, "Subject").filter(|_| object == "Task").unwrap_or_default();
+        if subject.chars().count() <= most {
+            return Ok(());
+        }
+        let message = format!("Subject: data value too large: {subject} (max length={most})");
+        Err(Refusal::of_field("STRING_TOO_LONG", "Subject", message))
     }
 
     /// The fault that this request meets, if any: queued ones first, then chance.

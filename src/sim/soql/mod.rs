@@ -82,14 +82,15 @@ pub(crate) fn run(org: &Org, query: &Query, clock: &Clock, all: bool) -> Result<
     let test = condition(org, &object, query, clock)?;
     let sorting = Sorting::of(org, &object, query)?;
     let counts = query.items == [Item::CountAll];
-    if counts && test.is_none() && !all && query.limit.is_none() && query.offset == 0 {
+    let hides = org.hides(&clock.user);
+    if counts && test.is_none() && !all && !hides && query.limit.is_none() && query.offset == 0 {
         return Ok(Found { total: org.live_count(&object.name), rows: Rows::Made(Vec::new()) });
     }
     let made: Vec<Arc<Fields>> = access_rows(org, &object, query).into_iter().map(Arc::new).collect();
-    let reach = Reach::of(test.as_ref(), &query.order);
+    let reach = Reach::of(test.as_ref(), &query.order, all);
     let rows = reach.rows(org, &object.name, all).chain(&made);
     let rows = rows.filter(|row| test.as_ref().is_none_or(|test| test.holds(org, row)));
-    let rows = rows.filter(|row| org.shows(&clock.user, text(row, "Id").unwrap_or_default()));
+    let rows = rows.filter(|row| !hides || org.shows(&clock.user, text(row, "Id").unwrap_or_default()));
     let rows: Vec<Arc<Fields>> = if reach.is_in(&query.order) {
         sorting.cut(rows).cloned().collect()
     } else {

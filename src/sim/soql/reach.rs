@@ -23,13 +23,13 @@ pub(super) enum Reach {
 }
 
 impl Reach {
-    /// The narrowest place that holds every row of the answer.
-    pub(super) fn of(test: Option<&Test>, order: &[Order]) -> Self {
+    /// The narrowest place that holds every row of the answer; `all` if deleted rows are among them.
+    pub(super) fn of(test: Option<&Test>, order: &[Order], all: bool) -> Self {
         let everything = Self::After(String::new());
         let Some(test) = test else {
             return if by_stamp(order) { Self::Stamps(i64::MIN..=i64::MAX, String::new()) } else { everything };
         };
-        if let Some(exact) = exact(test) {
+        if let Some(exact) = exact(test, all) {
             return exact;
         }
         let (first, last) = span(test);
@@ -131,22 +131,20 @@ fn greatest_id(test: &Test) -> Option<String> {
     }
 }
 
-/// The few rows that a test names by a key, if it does.
-fn exact(test: &Test) -> Option<Reach> {
+/// The few rows that a test names by a key, if it does. Deleted rows are not known by external ids, nor are empty ones.
+fn exact(test: &Test, all: bool) -> Option<Reach> {
     match test {
-        Test::All(parts) => parts.iter().find_map(exact),
+        Test::All(parts) => parts.iter().find_map(|part| exact(part, all)),
         Test::Compare(bound, Operator::Equal | Operator::In, wanted) if is_own(bound, "Id") => {
             let mut ids: Vec<String> = wanted.iter().filter_map(text).filter_map(id::normal).collect();
             ids.sort_unstable();
             ids.dedup();
             Some(Reach::Ids(ids))
         }
-        Test::Compare(bound, Operator::Equal, wanted) if bound.is_external() => {
-            let [Wanted::Text(value)] = wanted.as_slice() else {
-                return None;
-            };
-            Some(Reach::External(bound.leaf.name.clone(), value.clone()))
-        }
+        Test::Compare(bound, Operator::Equal, wanted) if !all && bound.is_external() => match wanted.as_slice() {
+            [Wanted::Text(value)] if !value.is_empty() => Some(Reach::External(bound.leaf.name.clone(), value.clone())),
+            _ => None,
+        },
         Test::Compare(..) | Test::Any(_) | Test::Not(_) => None,
     }
 }

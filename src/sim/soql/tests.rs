@@ -209,3 +209,16 @@ fn a_page_goes_on_after_a_stamp_and_an_id() {
     assert_eq!(found("Id IN ('003000000000005', '003000000000002')"), "25");
     assert_eq!(found("Id > '003000000000004' OR LastName = 'P'"), "123456");
 }
+
+#[test]
+fn a_deleted_row_is_found_by_its_key_where_deleted_rows_are_asked_for() {
+    let mut org = org();
+    let by = Writer::of("", Timestamp::now());
+    org.delete("Task", "00T000000000001", &by).expect("a task");
+    let clock = Clock { now: Timestamp::now(), zone: TimeZone::UTC, user: String::new() };
+    let query = parse::query("SELECT Id FROM Task WHERE CTI_Call_Id__c = 'Hq-1'").expect("a query");
+    let count = |all: bool| run(&org, &query, &clock, all).expect("rows").total;
+    assert_eq!((count(false), count(true)), (0, 1));
+    let query = parse::query("SELECT Id FROM Task WHERE CTI_Call_Id__c = ''").expect("a query");
+    assert_eq!(run(&org, &query, &clock, false).expect("rows").total, 1);
+}

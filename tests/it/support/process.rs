@@ -26,6 +26,9 @@ pub struct Daemon {
     port: u16,
     child: Option<Child>,
     client: reqwest::Client,
+    level: String,
+    /// What fakes its clock, where something does.
+    faker: Option<PathBuf>,
 }
 
 impl Daemon {
@@ -37,7 +40,7 @@ impl Daemon {
         let settings = world::settings(salesforce, &asterisk.url(), &dir.path().join("state"))
             .replace("listen = \"127.0.0.1:0\"", &format!("listen = \"127.0.0.1:{port}\"\nadmin_token = \"{TOKEN}\""))
             .replace("[[agent]]", &format!("[[agent]]\ntoken_sha256 = \"{hash:x}\""));
-        let daemon = Self { dir, port, child: None, client: http() };
+        let daemon = Self { dir, port, child: None, client: http(), level: "info".to_owned(), faker: None };
         fs::write(daemon.settings_file(), change(settings)).unwrap();
         fs::set_permissions(daemon.settings_file(), fs::Permissions::from_mode(0o600)).unwrap();
         daemon
@@ -57,6 +60,11 @@ impl Daemon {
         self.dir.path().join("state/journal.db")
     }
 
+    /// What it is to log from its next start on.
+    pub fn log_at(&mut self, level: &str) {
+        level.clone_into(&mut self.level);
+    }
+
     pub fn start(&mut self) {
         self.start_under(&[]);
     }
@@ -73,7 +81,13 @@ impl Daemon {
             }
             None => Command::new(BINARY),
         };
-        self.child = Some(run(&mut command, &self.settings_file()).stderr(log).spawn().unwrap());
+        let command = run(&mut command, &self.settings_file()).args(["--log", &self.level]);
+        if let Some(library) = &self.faker {
+            // Waits go by the monotonic clock, which nobody sets in life either.
+            command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", self.clock_file());
+            command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("NO_FAKE_STAT", "1");
+        }
+        self.child = Some(command.stderr(log).spawn().unwrap());
     }
 
     /// How it ended, if it has by itself; it may be started again then.
@@ -81,6 +95,23 @@ impl Daemon {
         let ended = self.child.as_mut()?.try_wait().unwrap()?;
         self.child = None;
         Some(ended)
+    }
+
+    /// From its next start on its clock is set by [`set_clock`](Self::set_clock), with libfaketime.
+    pub fn fake_clock(&mut self, library: &Path, offset: &str) {
+        self.faker = Some(library.to_owned());
+        self.set_clock(offset);
+    }
+
+    /// Sets its clock, `+1h` or `-1d` from the right time, also while it runs.
+    pub fn set_clock(&self, offset: &str) {
+        let new = self.dir.path().join("clock.new");
+        fs::write(&new, offset).unwrap();
+        fs::rename(new, self.clock_file()).unwrap();
+    }
+
+    fn clock_file(&self) -> PathBuf {
+        self.dir.path().join("clock")
     }
 
     /// Runs a second one on the same state folder to its end, which must come by itself.

@@ -26,6 +26,8 @@ pub struct Row {
     pub owner: Option<String>,
     pub end_estimated: bool,
     pub logged: bool,
+    /// The Call-ID at the carrier, where it is noted.
+    pub call_id: Option<String>,
 }
 
 /// How the recorded site writes numbers.
@@ -34,9 +36,13 @@ pub fn plan() -> NumberPlan {
 }
 
 /// The folder of this name under `tests/fixtures`.
+pub fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// The recordings in a folder that have a truth.
 pub fn recordings(folder: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder);
-    let mut paths: Vec<_> = std::fs::read_dir(folder)
+    let mut paths: Vec<_> = std::fs::read_dir(self::folder(folder))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
@@ -78,6 +84,7 @@ fn read(number: usize, row: &Value) -> Row {
         owner: owner(row),
         end_estimated: row["end_estimated"] == true,
         logged: row["log_to_crm"] == true,
+        call_id: row["sip_call_ids"]["trunk"].as_str().map(str::to_owned),
     }
 }
 
@@ -122,4 +129,71 @@ fn owner(row: &Value) -> Option<String> {
     let rung = row["phones_rung"].as_array().unwrap();
     let only = (rung.len() == 1).then(|| rung[0].as_str().unwrap().to_owned());
     extension(&row["agent"]).or_else(|| extension(&row["answered_by"])).or(only)
+}
+
+/// The calls of a table, one a line, as the rig of Kamailio writes them: kind, caller, dialled, rang, answered by, seconds to
+/// the answer, talk, ending, and of some the Call-ID and the start.
+pub fn table(path: &Path) -> Vec<Row> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().enumerate().map(|(index, line)| line_of(index + 1, line)).collect()
+}
+
+/// One line of such a table.
+pub fn line_of(number: usize, line: &str) -> Row {
+    let fields: Vec<&str> = line.split('\t').collect();
+    let (kind, caller, dialed, answered) = (fields[0], fields[1], fields[2], fields[4]);
+    let is_extension = |text: &str| text.len() == 3;
+    let outbound = is_extension(caller) && !is_extension(dialed);
+    let direction = match (is_extension(caller), is_extension(dialed)) {
+        (true, true) => "internal",
+        (true, false) => "outbound",
+        (false, _) => "inbound",
+    };
+    let party = if outbound { dialed } else { caller };
+    let rung: Vec<String> = fields[3].split([',', ' ']).filter(|it| it.starts_with("20")).map(str::to_owned).collect();
+    let talk = talk_of(fields[6]);
+    let owner = match (outbound, rung.as_slice()) {
+        (true, _) => Some(caller.to_owned()),
+        _ if is_extension(answered) => Some(answered.to_owned()),
+        (false, [only]) => Some(only.clone()),
+        _ => None,
+    };
+    let disposition = match (kind, talk > 0.0) {
+        (_, true) => "Answered",
+        ("outbound-missed", false) => "No answer",
+        (_, false) => "Missed",
+    };
+    let plan = NumberPlan::new("GB", "", "2-6").unwrap();
+    Row {
+        number,
+        direction: direction.to_owned(),
+        party: if caller.starts_with("anonymous") { None } else { plan.read(party).e164().map(str::to_owned) },
+        dialed: (!outbound).then(|| dialed.to_owned()),
+        queue: None,
+        rung: if direction == "inbound" { rung } else { Vec::new() },
+        start: fields.get(9).map_or(0.0, |start| start.parse().unwrap()),
+        end: 0.0,
+        talk,
+        dispositions: vec![disposition.to_owned()],
+        owner,
+        end_estimated: false,
+        logged: direction != "internal",
+        call_id: fields.get(8).map(|id| (*id).to_owned()),
+    }
+}
+
+/// Until the end, hold and what came after a transfer included: `3`, `9`, or in words for those with several parts.
+fn talk_of(text: &str) -> f64 {
+    if let Ok(seconds) = text.parse() {
+        return seconds;
+    }
+    let number = |text: &str| -> f64 {
+        let digits = text.trim_start().split(|c: char| !c.is_ascii_digit() && c != '.').next().unwrap();
+        digits.parse().unwrap()
+    };
+    match text.split_once("first leg up ") {
+        // Both parts: with the first agent, hold included, and with the second.
+        Some((_, rest)) => number(rest) + number(rest.rsplit([',', ';']).next().unwrap()),
+        None => 0.0,
+    }
 }

@@ -8,7 +8,7 @@ use ctibridge::bridge::{self, Bridge};
 use ctibridge::calls::record::Extension;
 use ctibridge::settings::Settings;
 use ctibridge::sim::pbx::{self, Asterisk};
-use ctibridge::sim::{Options, Salesforce, Seed};
+use ctibridge::sim::{Knobs, Options, PhoneTokens, Salesforce, Seed};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -39,13 +39,23 @@ impl World {
 
     /// As `new`, with the settings changed.
     pub async fn with(people: &Value, change: impl FnOnce(&mut bridge::Config)) -> Self {
-        let salesforce = Salesforce::start(Options { seed: seed(people), ..Options::default() }).await.unwrap();
+        Self::begin(people, Knobs::default(), change).await
+    }
+
+    /// As `new`, in an org whose searches cut phone numbers in this way.
+    pub async fn in_mode(people: &Value, phone_tokens: PhoneTokens) -> Self {
+        Self::begin(people, Knobs { phone_tokens, ..Knobs::default() }, |_| {}).await
+    }
+
+    async fn begin(people: &Value, knobs: Knobs, change: impl FnOnce(&mut bridge::Config)) -> Self {
+        let options = Options { seed: seed(people), knobs, ..Options::default() };
+        let salesforce = Salesforce::start(options).await.unwrap();
         let asterisk = Asterisk::start(LOOPBACK, pbx::Options::default()).await.unwrap();
         let dir = TempDir::new().unwrap();
         let mut config = config(&settings(&salesforce, &asterisk.url(), dir.path()));
         change(&mut config);
         let bridge = Bridge::start(config).await.unwrap();
-        Self { salesforce, asterisk, screens: screens(&bridge), bridge, _dir: dir }
+        Self { salesforce, asterisk, screens: screens(&bridge, &["101", "102", "103"]), bridge, _dir: dir }
     }
 
     pub fn tasks(&self) -> Vec<Record> {
@@ -54,22 +64,32 @@ impl World {
 
     /// Waits until no call is open and none waits to be sent.
     pub async fn settled(&self) {
-        wait("all calls to be logged", || {
-            let counts = self.bridge.journal().counts();
-            counts.open == 0 && counts.waiting == 0
-        })
-        .await;
-        self.bridge.journal().flush().await;
+        settled(&self.bridge).await;
     }
 }
 
+/// Waits until no call is open and none waits to be sent.
+pub async fn settled(bridge: &Bridge) {
+    wait("all calls to be logged", || {
+        let counts = bridge.journal().counts();
+        counts.open == 0 && counts.waiting == 0
+    })
+    .await;
+    bridge.journal().flush().await;
+}
+
 /// Waits for something that must come.
-pub async fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+pub async fn wait(what: &str, holds: impl FnMut() -> bool) {
+    assert!(comes(holds).await, "waited too long for {what}");
+}
+
+/// Waits for something that should come. Whether it did.
+pub async fn comes(mut holds: impl FnMut() -> bool) -> bool {
     let until = Instant::now() + SOON;
-    while !holds() {
-        assert!(Instant::now() < until, "waited too long for {what}");
+    while !holds() && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    holds()
 }
 
 /// The settings file of a bridge between these two.
@@ -120,7 +140,12 @@ pub fn config(settings: &str) -> bridge::Config {
 
 /// The users of the three agents, and these records.
 pub fn seed(people: &Value) -> Seed {
-    let mut seed = json!({ "User": [user("101", "Anna"), user("102", "Ben"), user("103", "Cleo")] });
+    seed_with(&[("101", "Anna"), ("102", "Ben"), ("103", "Cleo")], people)
+}
+
+/// These users, and these records.
+pub fn seed_with(agents: &[(&str, &str)], people: &Value) -> Seed {
+    let mut seed = json!({ "User": agents.iter().map(|(extension, name)| user(extension, name)).collect::<Vec<_>>() });
     let objects = seed.as_object_mut().unwrap();
     for (object, rows) in people.as_object().into_iter().flatten() {
         objects.insert(object.clone(), rows.clone());
@@ -136,13 +161,14 @@ fn user(extension: &str, name: &str) -> Value {
     })
 }
 
-fn screens(bridge: &Bridge) -> Vec<(String, Screen)> {
+/// Browsers that follow these agents.
+pub fn screens(bridge: &Bridge, agents: &[&str]) -> Vec<(String, Screen)> {
     let base = format!("http://{}", bridge.address());
-    ["101", "102", "103"]
-        .into_iter()
+    agents
+        .iter()
         .map(|extension| {
-            let token = bridge.agents().make_token(&Extension(extension.into())).unwrap();
-            (extension.to_owned(), Screen::open(&base, extension, token.expose()))
+            let token = bridge.agents().make_token(&Extension((*extension).into())).unwrap();
+            ((*extension).to_owned(), Screen::open(&base, extension, token.expose()))
         })
         .collect()
 }

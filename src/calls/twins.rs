@@ -1,0 +1,345 @@
+//! Two feeds that watch one phone system: what both see of a call is one call. Pure.
+//!
+//! One of the two leads (`same_pbx_as` of the other names it). A call gets its key from the feed that showed it first; the other's id of
+//! it is another name for it from then on, and what that feed says is not told. Only while the feed that shows a call is lost is the
+//! other listened to: it goes on with agents' screens, and ends the call.
+//!
+//! Two calls are one when
+//!
+//! 1. they share the id of a leg that leads outside (a Call-ID, a channel's id); or
+//! 2. direction and outside number are the same, an agent is in both, and the leader's is open, or ended less than [`AFTER`] ago and rang
+//!    that agent within [`APART`] of the other; of several, the one that began nearest. A number that one of them withholds is the same
+//!    as any, if both rang the agent within [`APART_WITHHELD`]; or
+//! 3. no agent is known yet on either side, and direction, number and the moment of the beginning, within [`APART_WITHHELD`], are the same.
+//!
+//! A call that only the other feed sees waits [`PATIENCE`] for the leader before it is shown as one of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::record::{AgentPart, CallKey, CallRecord, Extension, Happening, OpenCall};
+use super::step::Step;
+use crate::phone::PhoneNumber;
+
+/// How long the leader may be behind.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// So long after its end a call of the leader is still looked for.
+const AFTER: Duration = Duration::from_secs(5);
+/// No feed comes back later with a call that was open when it was lost.
+const LONG_AFTER: Duration = Duration::from_hours(12);
+const APART: SignedDuration = SignedDuration::from_secs(5);
+const APART_WITHHELD: SignedDuration = SignedDuration::from_secs(2);
+
+/// Which feeds are of one phone system, and what each sees.
+#[derive(Debug, Default)]
+pub(super) struct Twins {
+    /// Follower, leader.
+    leaders: BTreeMap<String, String>,
+    seen: BTreeMap<CallKey, Seen>,
+    lost: BTreeSet<String>,
+}
+
+/// A call of one of the feeds.
+#[derive(Debug)]
+struct Seen {
+    call: OpenCall,
+    fate: Fate,
+    /// When it ended.
+    ended: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Fate {
+    /// It is told under its own key; the other feed's name for it, once that is known.
+    Shown(Option<CallKey>),
+    /// The same as this one, which is shown.
+    Alias(CallKey),
+    /// The leader may yet show it.
+    Held { until: Instant, steps: Vec<Step> },
+    /// Its end was told by the other feed.
+    Done,
+}
+
+impl Seen {
+    /// A call whose end the other feed told is known for as long as its own feed may come back with it.
+    fn forgotten_at(&self) -> Option<Instant> {
+        let after = if matches!(self.fate, Fate::Done) { LONG_AFTER } else { AFTER };
+        self.ended.map(|at| at + after)
+    }
+}
+
+impl Twins {
+    pub fn new(leaders: BTreeMap<String, String>, open: &[OpenCall]) -> Self {
+        let mut twins = Self { leaders, seen: BTreeMap::new(), lost: BTreeSet::new() };
+        for call in open {
+            if twins.concerns(&call.feed) {
+                let seen = Seen { call: call.clone(), fate: Fate::Shown(None), ended: None };
+                twins.seen.insert(call.key.clone(), seen);
+            }
+        }
+        twins
+    }
+
+    pub fn lost(&mut self, feed: &str) {
+        self.lost.insert(feed.to_owned());
+    }
+
+    pub fn up(&mut self, feed: &str) {
+        self.lost.remove(feed);
+    }
+
+    /// Whether a call of this key is told of.
+    pub fn shows(&self, key: &CallKey) -> bool {
+        self.seen.get(key).is_none_or(|seen| matches!(seen.fate, Fate::Shown(_)))
+    }
+
+    /// What one feed's steps come to.
+    pub fn filter(&mut self, feed: &str, steps: Vec<Step>, now: Instant) -> Vec<Step> {
+        if !self.concerns(feed) {
+            return steps;
+        }
+        let mut out = Vec::new();
+        for step in steps {
+            self.step(feed, step, now, &mut out);
+        }
+        out
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        self.seen
+            .values()
+            .filter_map(|seen| match &seen.fate {
+                Fate::Held { until, .. } => Some(*until),
+                Fate::Shown(_) | Fate::Alias(_) | Fate::Done => seen.forgotten_at(),
+            })
+            .min()
+    }
+
+    /// Time has passed.
+    pub fn clock(&mut self, now: Instant) -> Vec<Step> {
+        let mut out = Vec::new();
+        for seen in self.seen.values_mut() {
+            if let Fate::Held { until, steps } = &mut seen.fate
+                && *until <= now
+            {
+                out.append(steps);
+                seen.fate = Fate::Shown(None);
+            }
+        }
+        self.seen.retain(|_, seen| seen.forgotten_at().is_none_or(|at| at > now));
+        out
+    }
+
+    fn concerns(&self, feed: &str) -> bool {
+        self.leaders.iter().any(|(follower, leader)| follower == feed || leader == feed)
+    }
+
+    fn step(&mut self, feed: &str, step: Step, now: Instant, out: &mut Vec<Step>) {
+        let key = key_of(&step).clone();
+        let mut is_end = false;
+        self.learn(feed, &key, &step, now);
+        let Some(seen) = self.seen.get_mut(&key) else {
+            return out.push(step);
+        };
+        match &mut seen.fate {
+            Fate::Shown(_) => out.push(step),
+            Fate::Held { steps, .. } => steps.push(step),
+            Fate::Done => is_end = matches!(step, Step::Ended(_)),
+            Fate::Alias(of) => {
+                let of = of.clone();
+                self.instead(&of, step, now, out);
+            }
+        }
+        self.match_up(&key, out);
+        let is_alias = |seen: &Seen| seen.ended.is_some() && matches!(seen.fate, Fate::Alias(_));
+        if is_end || self.seen.get(&key).is_some_and(is_alias) {
+            self.seen.remove(&key);
+        }
+    }
+
+    /// Takes down what a step tells of its call.
+    fn learn(&mut self, feed: &str, key: &CallKey, step: &Step, now: Instant) {
+        let (call, ended) = match step {
+            Step::Keep(call) | Step::Pop { call, .. } | Step::Update { call, .. } => (call, None),
+            Step::Ended(record) => (&record.call, Some(now)),
+            Step::Withdraw { .. } => return,
+            Step::Forget { into, .. } => return self.merge(key, into.as_ref()),
+        };
+        if let Some(seen) = self.seen.get_mut(key) {
+            seen.call = call.clone();
+            seen.ended = seen.ended.or(ended);
+            return;
+        }
+        let follows = self.leaders.get(feed).is_some_and(|leader| !self.lost.contains(leader));
+        let fate = if follows { Fate::Held { until: now + PATIENCE, steps: Vec::new() } } else { Fate::Shown(None) };
+        self.seen.insert(key.clone(), Seen { call: call.clone(), fate, ended });
+    }
+
+    /// A call became part of another of its feed: so does its other name.
+    fn merge(&mut self, key: &CallKey, into: Option<&CallKey>) {
+        let Some(gone) = self.seen.remove(key) else { return };
+        let (Fate::Shown(Some(other)), Some(into)) = (gone.fate, into) else {
+            return;
+        };
+        if let Some(alias) = self.seen.get_mut(&other) {
+            alias.fate = Fate::Alias(into.clone());
+        }
+        if let Some(Seen { fate: Fate::Shown(twin), .. }) = self.seen.get_mut(into) {
+            twin.get_or_insert(other);
+        }
+    }
+
+    /// Finds the same call among the other feed's.
+    fn match_up(&mut self, key: &CallKey, out: &mut Vec<Step>) {
+        let Some(own) = self.seen.get(key).filter(|seen| matches!(seen.fate, Fate::Shown(None) | Fate::Held { .. }))
+        else {
+            return;
+        };
+        let free = |seen: &Seen| matches!(seen.fate, Fate::Shown(None) | Fate::Held { .. });
+        let others = self.seen.iter().filter(|(_, it)| free(it) && self.are_of_one_pbx(&it.call.feed, &own.call.feed));
+        let same = others.filter_map(|(other, it)| Some((distance(own, it)?, other.clone())));
+        let Some((_, other)) = same.min() else {
+            return;
+        };
+        // The one that has been told keeps its key; of two that have not, or have, the leader's does.
+        let leads = |it: &CallKey| self.seen.get(it).is_some_and(|seen| !self.leaders.contains_key(&seen.call.feed));
+        let is_told = |it: &CallKey| self.seen.get(it).is_some_and(|seen| matches!(seen.fate, Fate::Shown(_)));
+        let other_wins = (is_told(&other), leads(&other)) > (is_told(key), leads(key))
+            || (is_told(&other) && is_told(key) && self.is_older(&other, key));
+        let (shown, hidden) = if other_wins { (other, key.clone()) } else { (key.clone(), other) };
+        self.pair(shown, hidden, out);
+    }
+
+    fn is_older(&self, one: &CallKey, other: &CallKey) -> bool {
+        let started = |key: &CallKey| self.seen.get(key).map(|seen| seen.call.started);
+        started(one) < started(other)
+    }
+
+    fn pair(&mut self, shown: CallKey, hidden: CallKey, out: &mut Vec<Step>) {
+        if let Some(seen) = self.seen.get_mut(&hidden) {
+            let was = std::mem::replace(&mut seen.fate, Fate::Alias(shown.clone()));
+            if let Fate::Shown(_) = was {
+                out.push(Step::Forget { call: hidden.clone(), into: Some(shown.clone()) });
+            }
+        }
+        if let Some(seen) = self.seen.get_mut(&shown) {
+            let was = std::mem::replace(&mut seen.fate, Fate::Shown(Some(hidden)));
+            if let Fate::Held { steps, .. } = was {
+                out.extend(steps);
+            }
+        }
+    }
+
+    fn are_of_one_pbx(&self, one: &str, other: &str) -> bool {
+        let leads = |follower: &str, leader: &str| self.leaders.get(follower).is_some_and(|it| it == leader);
+        leads(one, other) || leads(other, one)
+    }
+
+    /// The feed that shows the call is lost: the other one's words are told under its key.
+    fn instead(&mut self, of: &CallKey, step: Step, now: Instant, out: &mut Vec<Step>) {
+        let Some(shown) = self.seen.get_mut(of) else { return };
+        if shown.ended.is_some() || !self.lost.contains(&shown.call.feed) {
+            return;
+        }
+        match step {
+            Step::Pop { extension, state, .. } => out.push(Step::Pop { call: shown.call.clone(), extension, state }),
+            Step::Update { extension, state, .. } => {
+                out.push(Step::Update { call: shown.call.clone(), extension, state })
+            }
+            Step::Withdraw { extension, reason, .. } => {
+                out.push(Step::Withdraw { call: of.clone(), extension, reason });
+            }
+            Step::Ended(record) => {
+                let record = in_place_of(&shown.call, record);
+                shown.ended = Some(now);
+                shown.fate = Fate::Done;
+                out.push(Step::Ended(record));
+            }
+            Step::Keep(_) | Step::Forget { .. } => {}
+        }
+    }
+}
+
+fn key_of(step: &Step) -> &CallKey {
+    match step {
+        Step::Keep(call) | Step::Pop { call, .. } | Step::Update { call, .. } => &call.key,
+        Step::Withdraw { call, .. } | Step::Forget { call, .. } => call,
+        Step::Ended(record) => &record.call.key,
+    }
+}
+
+/// How far apart two views of one call began; `None`: they are not of one call.
+fn distance(own: &Seen, other: &Seen) -> Option<SignedDuration> {
+    let (one, two) = (&own.call, &other.call);
+    let apart = one.started.duration_since(two.started).abs();
+    if one.outside_legs.iter().any(|leg| two.outside_legs.contains(leg)) {
+        return Some(SignedDuration::ZERO);
+    }
+    if one.direction != two.direction {
+        return None;
+    }
+    let is_withheld = [one, two].iter().any(|call| call.party.number == PhoneNumber::Withheld);
+    if !is_withheld && one.party.number != two.party.number {
+        return None;
+    }
+    let common: Vec<&Extension> = one
+        .agents
+        .iter()
+        .map(|part| &part.extension)
+        .filter(|it| two.agents.iter().any(|part| part.extension == **it))
+        .collect();
+    let rang =
+        common.iter().filter_map(|agent| Some(first(one, agent)?.duration_since(first(two, agent)?).abs())).min();
+    let within = |limit: SignedDuration| rang.is_some_and(|rang| rang <= limit);
+    let both_open = own.ended.is_none() && other.ended.is_none();
+    let same = match (common.is_empty(), is_withheld) {
+        (true, withheld) => !withheld && one.agents.is_empty() && two.agents.is_empty() && apart <= APART_WITHHELD,
+        (false, true) => within(APART_WITHHELD),
+        (false, false) => both_open || within(APART),
+    };
+    same.then_some(apart)
+}
+
+/// When an agent first had to do with a call.
+fn first(call: &OpenCall, agent: &Extension) -> Option<Timestamp> {
+    let part = call.agents.iter().find(|part| part.extension == *agent)?;
+    if part.dialed {
+        return Some(call.started);
+    }
+    let met = call.journey.iter().find(|step| match &step.what {
+        Happening::Rang(who) | Happening::Answered(who) | Happening::Joined(who) => who == agent,
+        Happening::Started
+        | Happening::Queued(_)
+        | Happening::AnsweredBySomeone
+        | Happening::OutsideAnswered
+        | Happening::Held(_)
+        | Happening::Resumed(_)
+        | Happening::Transferred { .. }
+        | Happening::Parked(_)
+        | Happening::Left(_)
+        | Happening::Voicemail
+        | Happening::Ended(_) => false,
+    });
+    Some(met.map_or(call.started, |step| step.at))
+}
+
+/// The end as one feed saw it, of a call as the other had shown it.
+fn in_place_of(shown: &OpenCall, record: CallRecord) -> CallRecord {
+    let seen = record.call;
+    let mut call = OpenCall { answered: shown.answered.or(seen.answered), ..shown.clone() };
+    for part in seen.agents {
+        match call.agents.iter_mut().find(|known| known.extension == part.extension) {
+            Some(known) => {
+                let talk_ms = known.talk_ms.max(part.talk_ms);
+                *known =
+                    AgentPart { rang: known.rang || part.rang, dialed: known.dialed || part.dialed, talk_ms, ..part };
+            }
+            None => call.agents.push(part),
+        }
+    }
+    let last = shown.journey.last().map_or(shown.started, |step| step.at);
+    call.journey.extend(seen.journey.into_iter().filter(|step| step.at > last));
+    CallRecord { call, ..record }
+}
