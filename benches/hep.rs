@@ -11,7 +11,7 @@ use ctibridge::calls::feed::{FeedMessage, Snapshot};
 use ctibridge::calls::tracker::Tracker;
 use ctibridge::feeds::hep::map::{Map, Trunk};
 use ctibridge::feeds::hep::packet::{Packet, Payload};
-use ctibridge::feeds::{self, StatusHandle, hep};
+use ctibridge::feeds::{self, Phones, StatusHandle, hep};
 use ctibridge::phone::NumberPlan;
 use ctibridge::secret::Secret;
 use flate2::read::GzDecoder;
@@ -36,12 +36,12 @@ fn main() {
     let mut follower = Follower::new();
     let began = Instant::now();
     packets.iter().for_each(|packet| follower.take(packet));
-    let followed = began.elapsed();
+    let alone = began.elapsed();
     let steps = follower.steps;
     let mut follower = Follower::new();
     let both = self::received(&packets, |packet| follower.take(packet));
     for (name, time) in
-        [("received alone", received), ("read and followed", followed), ("received, read and followed", both)]
+        [("received alone", received), ("read and followed", alone), ("received, read and followed", both)]
     {
         let rate = f64::from(u32::try_from(packets.len()).unwrap()) / time.as_secs_f64();
         println!("{name:<32}{rate:>12.0} a second{:>10.2} us", 1e6 / rate);
@@ -93,6 +93,10 @@ fn received(packets: &[Vec<u8>], mut with: impl FnMut(&[u8])) -> Duration {
     time
 }
 
+fn plan() -> NumberPlan {
+    NumberPlan::new("GB", "", "2-6").unwrap()
+}
+
 struct Follower {
     map: Map,
     tracker: Tracker,
@@ -101,7 +105,7 @@ struct Follower {
 
 impl Follower {
     fn new() -> Self {
-        let site = Site { bridge: "hq".into(), plan: NumberPlan::new("GB", "", "2-6").unwrap() };
+        let site = Site { bridge: "hq".into(), plan: plan() };
         let (mut tracker, _) = Tracker::new(&site, &["pbx1".into()], Vec::new(), Instant::now());
         tracker.handle("pbx1", FeedMessage::Up(Snapshot::Unknowable), Instant::now());
         let trunks = vec![Trunk::parse("127.0.0.1:15090").unwrap()];
@@ -130,10 +134,12 @@ fn loss(packets: &[Vec<u8>]) {
         trunks: vec!["127.0.0.1:15090".into()],
         tls_certificate: String::new(),
         tls_key: String::new(),
+        same_pbx_as: String::new(),
     };
+    let phones = Phones { devices: BTreeMap::new(), agents: Vec::new(), plan: plan() };
     let (status, stop) = (StatusHandle::new("pbx1"), CancellationToken::new());
     let (out, mut messages) = mpsc::channel(4096);
-    let feed = feeds::run(feeds::Config::Hep(config), BTreeMap::new(), out, status.clone(), stop.clone());
+    let feed = feeds::run(feeds::Config::Hep(config), phones, out, status.clone(), stop.clone());
     let feed = runtime.handle().clone().spawn_blocking({
         let handle = runtime.handle().clone();
         move || handle.block_on(feed)

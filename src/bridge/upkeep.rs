@@ -52,7 +52,7 @@ impl LocalCopy {
     pub async fn take(config: &Config) -> Result<Option<Self>, StartError> {
         let (disk, _deaths) = Tasks::new();
         let journal = Journal::open(&config.state_dir, &disk).await?;
-        let client = Client::new(&config.salesforce)?;
+        let client = Client::with_state(&config.salesforce, &config.consent_dir)?;
         let directory = Directory::new(client.clone(), config.site.plan.clone(), config.directory.clone());
         let keeper = keeper(config, &client, &directory).await;
         Ok(keeper.map(|keeper| Self { keeper, directory, _journal: journal, disk }))

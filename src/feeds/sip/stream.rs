@@ -122,6 +122,6 @@ mod tests {
         assert_eq!(frames(b"OPTIONS sip:x SIP/2.0\r\nl: -1\r\n\r\n", 9), Err(BadStream::NoLength));
         assert_eq!(frames(b"OPTIONS sip:x SIP/2.0\r\nl: 65535\r\n\r\n", 9), Err(BadStream::TooLong));
         assert_eq!(frames(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 9), Err(BadStream::NotSip));
-        assert_eq!(frames(&[b'x'; 70_000], 1000), Err(BadStream::TooLong));
+        assert_eq!(frames(&vec![b'x'; 70_000], 1000), Err(BadStream::TooLong));
     }
 }
