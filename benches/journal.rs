@@ -1,4 +1,4 @@
-//! Finished calls onto the disk, against SQLite alone with the same rows and the same durability; how long one takes; a long backlog.
+//! Finished calls onto the disk, against `SQLite` alone with the same rows and the same durability; how long one takes; a long backlog.
 //!
 //! An append counts when its commit is on the disk. `CTIBRIDGE_BENCH_WAITING` says how many entries wait in the last part.
 
@@ -13,8 +13,8 @@ use ctibridge::journal::{Filter, Journal};
 use ctibridge::lifecycle::Tasks;
 use ctibridge::phone::PhoneNumber;
 use jiff::Timestamp;
+use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;

@@ -14,6 +14,7 @@ use ctibridge::sim::{Denial, Fault, FaultKind, Options, Salesforce, Seed};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 /// What nothing on loopback takes unless something is wrong, on a busy machine.
 const SOON: Duration = Duration::from_secs(30);
@@ -247,8 +248,8 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-fn knob(error: &str, description: &str) -> Option<Denial> {
-    Some(Denial { error: error.to_owned(), description: description.to_owned() })
+fn denial(error: &str, description: &str) -> Denial {
+    Denial { error: error.to_owned(), description: description.to_owned() }
 }
 
 fn jwt(key: &str) -> String {
@@ -461,14 +462,15 @@ async fn a_kill_right_after_a_refresh_does_not_lose_the_consent() {
         desk.salesforce.fail_next(Fault::new(FaultKind::SessionExpired).on("search"));
         desk.salesforce.fail_next(Fault::new(FaultKind::Hang).on("search").for_ms(60_000));
         let url = format!("http://{}/api/v1/lookup?number=%2B493023125{round:03}", desk.listen);
-        let asked = tokio::spawn(http().get(url).bearer_auth(ADMIN).send());
+        let mut asked = JoinSet::new();
+        asked.spawn(http().get(url).bearer_auth(ADMIN).send());
         let until = Instant::now() + SOON;
         while desk.salesforce.faults().get(&FaultKind::Hang).copied().unwrap_or_default() < round {
             assert!(Instant::now() < until, "the new access token was not used");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         daemon.kill();
-        asked.abort();
+        asked.abort_all();
         assert_ne!(desk.refresh_token(), before, "the new refresh token is on disk before the access token is used");
         daemon = desk.daemon().await;
         desk.salesforce_is_up().await;
@@ -573,7 +575,7 @@ async fn a_refusal_says_what_to_do_and_where() {
         ("rate_limit_exceeded", "", "in 15 minutes", ""),
         ("something_new", "never seen", "login history", "Login History"),
     ] {
-        desk.salesforce.set(|knobs| knobs.deny_login = knob(error, description));
+        desk.salesforce.set(|knobs| knobs.deny_login = Some(denial(error, description)));
         let told = desk.refused("flow = 'client-credentials'").await.to_string();
         assert!(told.starts_with(&format!("Salesforce refused the login ({error}): ")), "{told}");
         assert!(told.contains(says), "{error}, {description}: {told}");

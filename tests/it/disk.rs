@@ -75,9 +75,8 @@ fn append(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 fn state_dir(settings: &str, path: &Path) -> String {
-    let lines = settings.lines().map(|line| match line.starts_with("state_dir") {
-        true => format!("state_dir = '{}'", path.display()),
-        false => line.to_owned(),
+    let lines = settings.lines().map(|line| {
+        if line.starts_with("state_dir") { format!("state_dir = '{}'", path.display()) } else { line.to_owned() }
     });
     lines.collect::<Vec<_>>().join("\n")
 }

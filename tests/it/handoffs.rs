@@ -4,6 +4,7 @@
 //! strace kills it from outside as it enters the call, so the program knows nothing of the test.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -76,7 +77,7 @@ async fn check(variant: &str, log: &str) {
     let (mut chance, mut killed, mut story) = (fastrand::Rng::with_seed(5), 0, String::new());
     for calls in AT {
         let most = count(&trace, calls);
-        story += &format!(" {calls} 1..={most},");
+        let _ = write!(story, " {calls} 1..={most},");
         assert!(most > 3, "{calls} is hardly made");
         for _ in 0..lives() {
             let injection = format!("inject={calls}:signal=KILL:when={}", chance.u64(1..=most));
@@ -155,7 +156,7 @@ async fn killed_within_a_change_of_the_layout_nothing_of_an_older_journal_is_los
     };
     anew();
     let wanted = export(&site, &[]).stdout;
-    assert_eq!(wanted.iter().filter(|byte| **byte == b'\n').count(), 8);
+    assert_eq!(String::from_utf8_lossy(&wanted).lines().count(), 8);
     let (mut killed, step) = (0, if lives() > LIVES { 1 } else { 5 });
     for (calls, step) in [("pwrite64", step), ("fsync,fdatasync", 1), ("ftruncate", 1), ("unlink", 1)] {
         for nth in (1..).step_by(step) {

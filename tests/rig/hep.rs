@@ -75,7 +75,7 @@ async fn each_call_of_a_live_kamailio_is_one_task_and_its_pops() {
         kamailio.kill();
         Kamailio::start(mirror.port).await
     };
-    let (_, kamailio) = tokio::join!(place("answered", &talk, &mut rows), restart);
+    let ((), kamailio) = tokio::join!(place("answered", &talk, &mut rows), restart);
     place("many", &[], &mut rows).await;
     verdict(&mirror, &people, &rows).await;
     drop(kamailio);

@@ -1,5 +1,6 @@
 //! What happens to the org is soon in the index, and what that costs is bounded.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use ctibridge::sim::{Options, Seed};
@@ -114,8 +115,9 @@ async fn more_objects_than_one_call_asks_for_are_asked_in_turn() {
     let mut custom = String::new();
     for (n, name) in names.iter().enumerate() {
         seed[name] = json!([{ "Name": format!("Hall {n}"), "Hotline__c": number(n) }]);
-        custom += &format!(
-            "[[directory.object]]\nname = \"{name}\"\nphone_fields = [\"Hotline__c\"]\nname_field = \"Name\"\n"
+        let _ = writeln!(
+            custom,
+            "[[directory.object]]\nname = \"{name}\"\nphone_fields = [\"Hotline__c\"]\nname_field = \"Name\""
         );
     }
     let options = Options { seed: Seed::from_value(seed).unwrap(), ..Options::default() };

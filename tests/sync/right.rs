@@ -53,7 +53,8 @@ impl Score {
     }
 
     fn assert_perfect(&self, how: &str) {
-        let percent = |part: usize, rest: usize| 100.0 * part as f64 / (part + rest).max(1) as f64;
+        let count = |rows: usize| f64::from(u32::try_from(rows).unwrap());
+        let percent = |part: usize, rest: usize| 100.0 * count(part) / count((part + rest).max(1));
         println!(
             "{how}: {} look-ups, {} matches, precision {:.3} %, recall {:.3} %; {} beside other numbers not searched for",
             self.asked,
@@ -73,7 +74,7 @@ async fn every_caller_is_found_in_ten_formats_and_nobody_else() {
         println!("{region}: {} numbers, {:?}", people.truth.len(), people.counts);
         let options = Options { seed: Seed::from_value(people.seed).unwrap(), ..Options::default() };
         let mut desk = Desk::with(options, region, "").await;
-        desk.settings.directory.refresh = std::time::Duration::from_secs(3600);
+        desk.settings.directory.refresh = std::time::Duration::from_hours(1);
         let running = desk.started().await;
         let mut score = Score::default();
         for (number, holders) in &people.truth {

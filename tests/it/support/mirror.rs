@@ -121,14 +121,11 @@ fn free_port() -> u16 {
 fn settings(site: &Site, salesforce: &Salesforce, port: u16, state_dir: &Path) -> String {
     let login = salesforce.credentials();
     let devices = |nth: usize| if nth == 0 { site.devices } else { &[] };
-    let agents: String = site
-        .agents
-        .iter()
-        .enumerate()
-        .map(|(nth, (extension, name))| {
-            format!("[[agent]]\nextension = \"{extension}\"\nname = \"{name}\"\ndevices = {:?}\n", devices(nth))
-        })
-        .collect();
+    let agents = site.agents.iter().enumerate().map(|(nth, (extension, name))| {
+        format!("[[agent]]\nextension = \"{extension}\"\nname = \"{name}\"\ndevices = {:?}\n", devices(nth))
+    });
+    let agents: Vec<String> = agents.collect();
+    let agents = agents.concat();
     format!(
         r#"
 [bridge]
