@@ -115,8 +115,10 @@ impl Desk {
         (page, login.end().await)
     }
 
+    /// Which looks callers up by Salesforce's search alone.
     async fn daemon(&self) -> Process {
-        let daemon = Process::start(self.command(&["run"], CODE));
+        let live = format!("{CODE}\n[directory]\nmode = 'live'");
+        let daemon = Process::start(self.command(&["run"], &live));
         self.until("/healthz", |_| true).await;
         daemon
     }
@@ -698,7 +700,7 @@ async fn a_check_names_the_field_that_is_missing_and_the_agents_without_a_user()
     assert_eq!(code(&check), 1);
     for line in [
         "FAILED  Task key: there is no field Nothing__c that the user of ctibridge can see; make it in Setup: Object Manager",
-        "FAILED  agents: no active Salesforce user for 102; ",
+        "FAILED  agents: agent 102: no active Salesforce user has this extension; ",
         "; 101 is anna@acme.example",
         "ok      Task fields: all 12",
         "FAILED  Task templates: log.fields.Nowhere__c: the Task has no such field",

@@ -5,7 +5,11 @@
 
 mod change;
 mod columns;
+#[cfg(test)]
+mod damage;
 mod layout;
+#[cfg(test)]
+mod layouts;
 mod reader;
 
 use std::path::{Path, PathBuf};

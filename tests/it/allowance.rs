@@ -29,7 +29,7 @@ fn searches(site: &Site) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_at_last_is_kept_for_the_tasks() {
-    let site = Site::up().await;
+    let site = Site::up_live().await;
     assert_eq!(look_up(&site, "493023125444").await["matches"][0]["name"], "Muster");
     let ready = allowance(&site, "all").await;
     assert_eq!(ready["salesforce"]["api_allowed"], 150_000);

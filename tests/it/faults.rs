@@ -208,7 +208,7 @@ async fn a_presentation_that_comes_late_takes_the_number_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pop_that_waits_for_a_slow_look_up_is_shown_as_withheld_when_that_is_learnt_meanwhile() {
-    let site = Site::up().await;
+    let site = Site::up_live().await;
     let screen = site.daemon.screen("101").opened().await;
     site.asterisk.set_variable_latency(Duration::from_millis(400));
     site.salesforce.set(|knobs| knobs.latency_ms = 2_000);

@@ -1,7 +1,5 @@
 //! Stories of calls on their way to disk and into Salesforce.
 
-mod damage;
-mod layouts;
 mod owners;
 mod plans;
 mod rows;
@@ -36,11 +34,11 @@ pub(super) fn config() -> Config {
     }
 }
 
-fn at(text: &str) -> Timestamp {
+pub(super) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn id(text: &str) -> RecordId {
+pub(super) fn id(text: &str) -> RecordId {
     RecordId::parse(text).unwrap()
 }
 
@@ -58,7 +56,7 @@ fn agent(extension: &str, talk_ms: i64) -> AgentPart {
     }
 }
 
-fn open(unique: &str) -> OpenCall {
+pub(super) fn open(unique: &str) -> OpenCall {
     OpenCall {
         key: CallKey::new("hq", "pbx1", unique),
         feed: "pbx1".into(),
@@ -76,7 +74,7 @@ fn open(unique: &str) -> OpenCall {
     }
 }
 
-fn ended(unique: &str) -> CallRecord {
+pub(super) fn ended(unique: &str) -> CallRecord {
     CallRecord {
         call: open(unique),
         ended: at("2026-11-21T13:05:10Z"),

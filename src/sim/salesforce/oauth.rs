@@ -82,6 +82,9 @@ fn granted(world: &mut World, ask: &Ask, form: &[(String, String)]) -> Result<Va
     let grant = find(form, "grant_type").unwrap_or_default();
     let known = GRANTS.iter().find(|(wire, _)| *wire == grant);
     let (_, flow) = known.ok_or(unsupported)?;
+    if find(form, "scope").is_some() {
+        return Err(("invalid_request", "scope parameter not supported"));
+    }
     if *flow != "jwt_bearer" {
         check_client(world, ask, form)?;
     }

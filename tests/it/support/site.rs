@@ -44,7 +44,16 @@ impl Site {
 
     /// With the daemon up and connected.
     pub async fn up() -> Self {
-        let mut site = Self::new(|settings| settings).await;
+        Self::started(|settings| settings).await
+    }
+
+    /// As [`up`](Self::up), with callers looked up by Salesforce's search alone.
+    pub async fn up_live() -> Self {
+        Self::started(|settings| settings.replace("[log]", "[directory]\nmode = \"live\"\n[log]")).await
+    }
+
+    async fn started(change: impl FnOnce(String) -> String) -> Self {
+        let mut site = Self::new(change).await;
         site.daemon.start();
         site.daemon.ready().await;
         site

@@ -86,7 +86,10 @@ pub async fn wait(what: &str, holds: impl FnMut() -> bool) {
 /// Waits for something that should come. Whether it did.
 pub async fn comes(mut holds: impl FnMut() -> bool) -> bool {
     let until = Instant::now() + SOON;
-    while !holds() && Instant::now() < until {
+    while Instant::now() < until {
+        if holds() {
+            return true;
+        }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     holds()

@@ -8,8 +8,8 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::super::note::Note;
 use super::super::op::{Op, Settled, Settlement};
+use super::super::tests::{at, ended, id, open};
 use super::super::{Entry, EntryId, Filter, Journal, Repairs};
-use super::{at, ended, id, open};
 use crate::lifecycle::Tasks;
 
 /// Damaged folders.

@@ -7,8 +7,8 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use super::super::error::JournalError;
 use super::super::note::Note;
 use super::super::op::Op;
+use super::super::tests::{at, ended, id, open};
 use super::super::{Counts, Entry, EntryId, EntryState, Filter, Journal};
-use super::{at, ended, id, open};
 use crate::calls::record::Extension;
 use crate::lifecycle::Tasks;
 
