@@ -81,6 +81,7 @@ impl World {
             linker: linker(),
             unknown: unknown_now,
             lookup: ask(|number| async move { directory(number) }),
+            lookup_for: ask(|(number, _)| async move { directory(number) }),
             extension: Arc::new(|user| (user.as_str() == OWNER).then(|| Extension("101".into()))),
             explain: None,
             calls: ask(|()| async { vec![CallView::Live(Box::new(call("1", KNOWN)))] }),

@@ -1,13 +1,14 @@
 //! What the bridge hands to HTTP: the parts' answers in HTTP's own words.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::watch;
 
 use super::board::Board;
 use super::policy::Policy;
 use super::{Config, explain, grant, ledger, readiness, spoken};
-use crate::calls::record::CallKey;
+use crate::calls::record::{CallKey, Extension};
 use crate::directory::Directory;
 use crate::directory::answer::Answer;
 use crate::directory::sync::{SyncHandle, Wish};
@@ -15,6 +16,7 @@ use crate::feeds::StatusHandle;
 use crate::http::{self, Handles, JournalHandles, JournalQuery, ask};
 use crate::journal::Journal;
 use crate::metrics::{Frame, Metrics};
+use crate::phone::PhoneNumber;
 use crate::pops::{AgentStore, Hub, Linker, UnknownCaller};
 use crate::salesforce::{Client, Links};
 use crate::secret::Secret;
@@ -73,6 +75,7 @@ pub fn handles(
 ) -> Handles {
     let (directory, board) = (parts.directory.clone(), parts.board.clone());
     let (for_readiness, for_metrics, granted) = (parts.clone(), parts.clone(), parts.client.clone());
+    let (for_agents, owners, policy_for_agents) = (directory.clone(), parts.journal.clone(), policy.clone());
     let (users, linker, offer) = (parts.journal.clone(), parts.linker(), unknown.clone());
     Handles {
         name: config.name.clone(),
@@ -88,6 +91,19 @@ pub fn handles(
             let directory = directory.clone();
             let ignored = policy.borrow().ignores_number(&number);
             async move { if ignored { Answer::unknown(number) } else { directory.find(&number).await } }
+        }),
+        lookup_for: ask(move |(number, agent): (PhoneNumber, Extension)| {
+            let (directory, user) = (for_agents.clone(), owners.owners().user(&agent).cloned());
+            let ignored = policy_for_agents.borrow().ignores_number(&number);
+            async move {
+                if ignored {
+                    return Answer::unknown(number);
+                }
+                let began = Instant::now();
+                let answer = directory.find(&number).await;
+                let left = directory.deadline().saturating_sub(began.elapsed());
+                directory.readable(answer, user.as_ref(), left).await
+            }
         }),
         extension: Arc::new(move |user| users.owners().extension(user)),
         explain: Some(ask(move |answer: Answer| {

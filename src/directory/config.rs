@@ -32,6 +32,8 @@ pub struct Config {
     #[serde(with = "duration")]
     #[schemars(with = "String")]
     pub deadline: Duration,
+    /// Shows an agent only those records that the agent's user in Salesforce may read.
+    pub respect_sharing: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]

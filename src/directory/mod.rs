@@ -9,6 +9,7 @@ mod rank;
 mod reading;
 pub mod row;
 mod shape;
+mod sharing;
 pub mod snapshot;
 mod spoken;
 pub mod sync;
@@ -30,6 +31,7 @@ use self::answer::{Answer, Match, Source};
 use self::index::Index;
 use self::live::Live;
 use self::memory::{Memory, Outcome};
+use self::sharing::Sharing;
 use self::spoken::Spoken;
 use crate::phone::{NumberPlan, PhoneNumber};
 use crate::salesforce::{Allowance, Client, Error, RecordId};
@@ -51,6 +53,7 @@ struct Inner {
     mode: Mode,
     live_search: LiveSearch,
     deadline: Duration,
+    sharing: Sharing,
     spoken: Mutex<Spoken>,
     memory: Mutex<Memory>,
     flights: Mutex<HashMap<PhoneNumber, Flight>>,
@@ -73,6 +76,7 @@ impl Directory {
             mode: config.mode,
             live_search: config.live_search,
             deadline: config.deadline,
+            sharing: Sharing::new(config.respect_sharing),
             index: Index::new(plan.clone()),
             live: Live::new(client.clone(), plan, config),
             client,

@@ -28,6 +28,7 @@ fn config(deadline: Duration) -> Config {
         live_search: LiveSearch::UntilSynced,
         persist: false,
         deadline,
+        respect_sharing: false,
     }
 }
 

@@ -10,9 +10,10 @@ use serde::Deserialize;
 use super::app::{App, Shared};
 use super::auth::{self, Caller};
 use super::html;
-use super::lookup::read_number;
+use super::lookup::{look_up, read_number};
 use super::peer::Client;
 use super::problem::Problem;
+use crate::calls::record::Extension;
 use crate::pops::{MatchView, UnknownCaller};
 use crate::salesforce::RecordId;
 
@@ -38,16 +39,16 @@ pub(super) async fn get(
         caller?;
         return Err(Problem::bad_request("The query cannot be read; give each name once."));
     };
-    match &question.k {
-        Some(key) if app.handles.agents.who_by_details_key(key).is_none() => {
-            return Err(auth::count_guess(&app, client));
+    let agent = match &question.k {
+        Some(key) => {
+            let agent = app.handles.agents.who_by_details_key(key);
+            Some(agent.ok_or_else(|| auth::count_guess(&app, client))?)
         }
-        Some(_) => {}
-        None => drop(caller?),
-    }
+        None => caller?.agent().cloned(),
+    };
     match (question.object, question.id) {
         (Some(object), Some(id)) => record(&app, &object, &id),
-        (None, None) => number(&app, question.number, question.region).await,
+        (None, None) => number(&app, question.number, question.region, agent).await,
         (Some(_), None) | (None, Some(_)) => {
             Err(Problem::bad_request("Half a record. Give both, as ?object=Contact&id=003…, or ?number=…."))
         }
@@ -62,9 +63,14 @@ fn record(app: &App, object: &str, id: &str) -> Result<Response, Problem> {
     redirect(app.handles.linker.record(object, &id))
 }
 
-async fn number(app: &App, number: Option<String>, region: Option<String>) -> Result<Response, Problem> {
+async fn number(
+    app: &App,
+    number: Option<String>,
+    region: Option<String>,
+    agent: Option<Extension>,
+) -> Result<Response, Problem> {
     let asked = read_number(app, number, region)?;
-    let answer = (app.handles.lookup)(asked.number.clone()).await;
+    let answer = look_up(app, asked.number.clone(), agent).await;
     let matches = MatchView::all(&answer, &app.handles.linker);
     match matches.as_slice() {
         [only] => redirect(only.url.clone()),

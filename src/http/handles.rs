@@ -51,6 +51,8 @@ pub struct Handles {
     /// What is offered for an unknown caller, as the settings say now.
     pub unknown: watch::Receiver<UnknownCaller>,
     pub lookup: Ask<PhoneNumber, Answer>,
+    /// As `lookup`, with what the agent may see of it.
+    pub lookup_for: Ask<(PhoneNumber, Extension), Answer>,
     /// The extension of a user of Salesforce, as far as the users are known.
     pub extension: ExtensionOf,
     /// How an answer came about, for operators: an object, or an array of lines. None: not built.

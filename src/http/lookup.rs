@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::app::{App, Shared};
 use super::auth::Caller;
 use super::problem::Problem;
+use crate::calls::record::Extension;
 use crate::directory::answer::{Answer, Source};
 use crate::phone::PhoneNumber;
 use crate::pops::MatchView;
@@ -58,7 +59,7 @@ pub(super) async fn get(
         caller.must_be_admin()?;
     }
     let asked = read_number(&app, question.number, question.region)?;
-    let answer = (app.handles.lookup)(asked.number.clone()).await;
+    let answer = look_up(&app, asked.number.clone(), caller.agent().cloned()).await;
     let explain = if question.explain { Some(explain(&app, &answer).await?) } else { None };
     let links = &app.handles.linker;
     let e164 = asked.number.e164().map(str::to_owned);
@@ -70,6 +71,14 @@ pub(super) async fn get(
         number: NumberView { input: asked.input, e164, region: asked.region, kind: asked.number.kind() },
         explain,
     }))
+}
+
+/// Whose number it is, as far as the agent may see it. No agent: the operator, who sees all.
+pub(super) async fn look_up(app: &App, number: PhoneNumber, agent: Option<Extension>) -> Answer {
+    match agent {
+        Some(agent) => (app.handles.lookup_for)((number, agent)).await,
+        None => (app.handles.lookup)(number).await,
+    }
 }
 
 /// Reads `number`. In a query a bare `+` means a space, so a leading space is read as the `+` that was meant.

@@ -49,6 +49,6 @@ pub use links::Links;
 pub use oauth::{Consent, NoConsent};
 pub use problem::ConfigError;
 pub use query::{QueryError, Returning, Soql, Sosl};
-pub use read::{Field, FoundTask, User};
+pub use read::{Field, FoundTask, MAX_ACCESS_IDS, User};
 pub use rows::{MAX_ROWS, Row, RowError, RowOutcome, Value, Write};
 pub use spent::{CallKind, Spent};

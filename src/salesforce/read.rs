@@ -1,6 +1,6 @@
 //! What is read from the org: searches, queries, users, the closed status, the fields of an object.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -16,6 +16,9 @@ const MAX_PAGES: usize = 100;
 /// The most bytes that the keys of one query may take in its address, which Salesforce cuts off at 16,384: 200 keys of
 /// calls fit.
 const MAX_KEYS: usize = 15_000;
+
+/// The most records that Salesforce is asked about in one question of who may read them.
+pub const MAX_ACCESS_IDS: usize = 200;
 
 /// A user of the org.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +62,20 @@ struct Limits {
 struct Limit {
     max: u64,
     remaining: u64,
+}
+
+/// Read by itself: these rows have no id of their own.
+#[derive(Deserialize)]
+struct AccessPage {
+    records: Vec<Access>,
+    done: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Access {
+    record_id: RecordId,
+    has_read_access: bool,
 }
 
 #[derive(Deserialize)]
@@ -134,6 +151,26 @@ impl Client {
             }));
         }
         Ok(tasks)
+    }
+
+    /// Those of these records that the user may read; at most [`MAX_ACCESS_IDS`]. What the bridge's own user may not read is not among
+    /// them.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn readable(&self, user: &RecordId, records: &[RecordId]) -> Result<BTreeSet<RecordId>, Error> {
+        let ids: Vec<&str> = records.iter().map(RecordId::as_str).collect();
+        let query = Soql::select("UserRecordAccess", &["RecordId", "HasReadAccess"])?
+            .equals("UserId", user.as_str())?
+            .any_of("RecordId", &ids)?;
+        let mut call = Call::get("query");
+        call.question = Some(query.text());
+        let page: AccessPage = refusal::parse(&self.call(call).await?, "rights to records were expected")?;
+        // A page of Salesforce has 200 rows or more.
+        if !page.done {
+            return Err(Error::TooLarge { limit: "one page of rights to records" });
+        }
+        Ok(page.records.into_iter().filter(|row| row.has_read_access).map(|row| row.record_id).collect())
     }
 
     /// The active users.

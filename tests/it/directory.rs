@@ -1,5 +1,7 @@
 //! The local copy of phone numbers in a running bridge: who is shown, in which order, and with nobody to ask.
 
+use std::time::Duration;
+
 use ctibridge::calls::record::Extension;
 use ctibridge::directory::row::{Change, Row};
 use ctibridge::salesforce::RecordId;
@@ -94,6 +96,64 @@ async fn of_equals_an_agent_sees_the_own_record_first_and_a_dial_plan_finds_its_
     assert_eq!(names(&first(screen(&world, "102"), "pop").await.data), ["Anna", "Zoe"]);
     let way = ask(&world, "/api/v1/route?number=%2B4930231250444").await;
     assert_eq!((&way["extension"], &way["match"]["name"]), (&json!("102"), &json!("Anna")));
+    world.bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_not_shown_what_the_own_user_may_not_read_and_the_task_is_linked_all_the_same() {
+    let contact = json!({"Contact": [{"LastName": "Muster", "Phone": "030 231250444"}]});
+    let world = World::with(&contact, |config| {
+        config.directory.respect_sharing = true;
+        config.directory.deadline = Duration::from_secs(10);
+    })
+    .await;
+    let user = users(&world).await;
+    let id = text(&world.salesforce.rows("Contact")[0], "Id").to_owned();
+    world.salesforce.set(|knobs| {
+        knobs.hidden.insert(user("101").to_string(), vec![id.clone()]);
+    });
+    play(&world).await;
+    let unknown = first(screen(&world, "101"), "pop").await.data;
+    assert_eq!(names(&unknown), [""; 0]);
+    assert!(!unknown.to_string().contains("Muster") && !unknown.to_string().contains(&id), "{unknown}");
+    assert_eq!(names(&first(screen(&world, "102"), "pop").await.data), ["Muster"]);
+    world.settled().await;
+    assert_eq!(world.tasks()[0]["WhoId"], json!(id));
+
+    for (extension, sees) in [("101", &[][..]), ("102", &["Muster"])] {
+        let token = world.bridge.agents().make_token(&Extension(extension.into())).unwrap();
+        let get = |path: &str| {
+            let url = format!("http://{}{path}?number=%2B4930231250444", world.bridge.address());
+            http().get(url).bearer_auth(token.expose()).send()
+        };
+        let lookup: Value = get("/api/v1/lookup").await.unwrap().json().await.unwrap();
+        assert_eq!(names(&lookup), sees, "{extension}");
+        let details = get("/details").await.unwrap();
+        assert_eq!(details.url().as_str().contains(&id), !sees.is_empty(), "{extension}: {details:?}");
+    }
+    assert_eq!(names(&ask(&world, "/api/v1/lookup?number=%2B4930231250444").await), ["Muster"]);
+    world.bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_whom_the_agent_may_read_is_named_later_when_salesforce_says_so_late() {
+    let contacts = json!({"Contact": [{"LastName": "Muster", "Phone": "030 231250444"}]});
+    let world = World::with(&contacts, |config| {
+        config.directory.respect_sharing = true;
+        config.directory.deadline = Duration::from_millis(50);
+    })
+    .await;
+    let _ = users(&world).await;
+    wait("the first load", || world.bridge.directory().index().synced_at().is_some()).await;
+    world.salesforce.set(|knobs| knobs.latency_ms = 1000);
+    let script = Script::inbound(&Caller::new(NUMBER, ""), "+493023125101").ring(&["101"]).after(30).answer("101");
+    let mut reel = script.talk(60_000).hangup_by_caller().reel(Timestamp::now(), &Ids::new(1)).unwrap();
+    reel.cues.retain(|cue| cue.at < Duration::from_secs(10));
+    perform(&world.asterisk, &reel, Instant::now()).await;
+    let pop = first(screen(&world, "101"), "pop").await.data;
+    assert_eq!(names(&pop), [""; 0]);
+    wait("the name", || screen(&world, "101").events().iter().any(|event| event.data.to_string().contains("Muster")))
+        .await;
     world.bridge.stop().await;
 }
 
