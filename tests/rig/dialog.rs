@@ -30,6 +30,8 @@ const CALLS: [(&str, &str); 13] = [
 const AFTER_RESTART: &str = "+447700900314";
 /// Longer than between two keep-alives, by which it shows that nothing listens any more.
 const NOTICED: Duration = Duration::from_secs(35);
+/// Longer than the longest wait between two tries.
+const TRIED_AGAIN: Duration = Duration::from_secs(15);
 
 fn watching(transport: &str) -> feeds::Config {
     feeds::Config::SipDialog(sip_dialog::Config {
@@ -78,8 +80,9 @@ async fn each_call_of_a_live_kamailio_is_seen_by_subscription() {
             place(script, number, &mut rows).await;
         }
         kamailio.kill();
-        let kamailio = Kamailio::start_with(9, environment.as_slice()).await;
         tokio::time::sleep(NOTICED).await;
+        let kamailio = Kamailio::start_with(9, environment.as_slice()).await;
+        tokio::time::sleep(TRIED_AGAIN).await;
         place("answered", AFTER_RESTART, &mut rows).await;
         let expected = rows.iter().filter(|row| row.logged).count();
         comes(|| bridge.salesforce.rows("Task").len() >= expected).await;
