@@ -1,6 +1,6 @@
 //! Subscriptions to the dialogs of extensions (RFC 4235) as a feed: for every PBX that lights the lamps of a desk phone.
 //!
-//! [`subscription`] keeps one up, [`info`] reads what it brings, [`view`] is what an extension shows, [`map`] makes calls of it.
+//! `subscription` keeps one up, `info` reads what it brings, `view` is what an extension shows, `map` makes calls of it.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};

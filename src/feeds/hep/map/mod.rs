@@ -2,7 +2,7 @@
 //!
 //! A *leg* is one line between the phone system and a far end: an INVITE that comes in, or one branch of one that goes out. Through
 //! a proxy both have one Call-ID. A phone system that ends each call and begins another (a B2BUA: Asterisk, `FreeSWITCH`, 3CX) gives
-//! each a Call-ID of its own; [`join`] finds what belongs together. Who hears whom is in [`wiring`], transfers are in [`transfer`].
+//! each a Call-ID of its own; `join` finds what belongs together. Who hears whom is in `wiring`, transfers are in `transfer`.
 
 mod dialog;
 mod early;
