@@ -16,6 +16,7 @@ use agent::Agent;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use ctibridge::bridge::Bridge;
 use ctibridge::calls::record::{CallKey, Extension};
+use ctibridge::directory::Mode;
 use ctibridge::directory::row::{Change, Row};
 use ctibridge::salesforce::RecordId;
 use ctibridge::sim::Salesforce;
@@ -109,7 +110,7 @@ async fn measure(near: &Handle) {
     println!("{:<40}{:>8}{:>8}{:>16}", "", "p50", "p99", "p50 / echo p50");
     let slow = Times::of(echo(near, PACE).await);
     slow.print("websocket echo of one frame", &slow);
-    let mut world = World::start(near, Beside::Salesforce).await;
+    let mut world = World::start(near, Beside::Salesforce, Mode::Live).await;
     for (nth, case) in CASES.into_iter().enumerate() {
         world.run(case, nth, WARM_UP).await;
         Times::of(world.run(case, nth, CALLS).await).print(case.name, &slow);
@@ -118,7 +119,7 @@ async fn measure(near: &Handle) {
     drop(world);
     for (name, beside) in [("an index of a million", Beside::Salesforce), ("and Salesforce down", Beside::Nobody)] {
         println!("{name}");
-        let mut world = World::start(near, beside).await;
+        let mut world = World::start(near, beside, Mode::Index).await;
         world.index();
         for (nth, case) in INDEXED.into_iter().enumerate() {
             let echo = Times::of(echo(near, case.pace).await);
@@ -180,7 +181,7 @@ struct World {
 }
 
 impl World {
-    async fn start(near: &Handle, beside: Beside) -> Self {
+    async fn start(near: &Handle, beside: Beside, mode: Mode) -> Self {
         let salesforce = site::salesforce(numbers()).await;
         let mut pbx = Pbx::start().await;
         let dir = TempDir::new().unwrap();
@@ -188,6 +189,7 @@ impl World {
         if beside == Beside::Nobody {
             "http://127.0.0.1:9".clone_into(&mut config.salesforce.endpoint);
         }
+        config.directory.mode = mode;
         let bridge = near.spawn(Bridge::start(config)).await.unwrap().unwrap();
         let token = bridge.agents().make_token(&Extension("101".into())).unwrap();
         let agent = Agent::watch(bridge.address(), "101", token.expose()).await;

@@ -28,6 +28,9 @@ const CALLS: [(&str, &str); 13] = [
     ("transfer-attended", "+447700900313"),
 ];
 const AFTER_RESTART: &str = "+447700900314";
+/// Longer than between two keep-alives, by which it shows that nothing listens any more. A shorter absence leaves no trace on UDP
+/// until the next refresh.
+const NOTICED: Duration = Duration::from_secs(35);
 /// Longer than the longest wait between two tries.
 const TRIED_AGAIN: Duration = Duration::from_secs(15);
 
@@ -65,28 +68,23 @@ async fn place(script: &str, number: &str, rows: &mut Vec<Row>) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Kamailio and sipp: see tests/rig/kamailio/README.md"]
 async fn each_call_of_a_live_kamailio_is_seen_by_subscription() {
-    for (transport, environment) in [("udp", None), ("tcp", Some(("SHA256", "1")))] {
+    for transport in ["udp", "tcp"] {
         let mut rows = Vec::new();
         let known =
             |number: &str| line_of(1, &format!("answered\t{number}\t+441134960201\t201\t201\t1\t1\tcaller-hangs-up"));
         let all: Vec<Row> = CALLS.iter().map(|(_, number)| known(number)).chain([known(AFTER_RESTART)]).collect();
         let people = people(&all);
-        let kamailio = Kamailio::start_with(9, environment.as_slice()).await;
+        let kamailio = Kamailio::start(9).await;
         let bridge = Mirror::with(&KAMAILIO, &people.seed, |config| config.feeds = vec![watching(transport)]).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         for (script, number) in CALLS {
             place(script, number, &mut rows).await;
         }
-        let kamailio = if transport == "tcp" {
-            kamailio.kill();
-            let again = Kamailio::start_with(9, environment.as_slice()).await;
-            tokio::time::sleep(TRIED_AGAIN).await;
-            place("answered", AFTER_RESTART, &mut rows).await;
-            again
-        } else {
-            // A restart between two keep-alives leaves no trace on UDP: it shows with the next refresh, minutes later.
-            kamailio
-        };
+        kamailio.kill();
+        tokio::time::sleep(NOTICED).await;
+        let kamailio = Kamailio::start(9).await;
+        tokio::time::sleep(TRIED_AGAIN).await;
+        place("answered", AFTER_RESTART, &mut rows).await;
         let expected = rows.iter().filter(|row| row.logged).count();
         comes(|| bridge.salesforce.rows("Task").len() >= expected).await;
         settled(&bridge.bridge).await;
