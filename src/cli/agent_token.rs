@@ -42,7 +42,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 
 async fn by_daemon(settings: &Settings, extension: &str) -> Result<Secret, DaemonError> {
     let daemon = Daemon::new(settings)?;
-    let answer = daemon.post(&["agents", extension, "token"]).await?;
+    let answer = daemon.post(&["agents", extension, "token"], &[]).await?;
     let token = answer.get("token").and_then(Json::as_str);
     let token = token.context("the daemon answered without a token; is it ctibridge?")?;
     Ok(Secret::new(token))

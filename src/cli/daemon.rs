@@ -54,17 +54,13 @@ impl Daemon {
         self.send(Method::GET, path, query, None).await
     }
 
-    pub(super) async fn post(&self, path: &[&str]) -> Result<Json, DaemonError> {
-        self.send(Method::POST, path, &[], None).await
+    pub(super) async fn post(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Json, DaemonError> {
+        self.send(Method::POST, path, query, None).await
     }
 
     pub(super) async fn post_json(&self, path: &[&str], body: &impl Serialize) -> Result<Json, DaemonError> {
         let body = serde_json::to_value(body).context("this cannot be said in JSON")?;
         self.send(Method::POST, path, &[], Some(&body)).await
-    }
-
-    pub(super) async fn post_with(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Json, DaemonError> {
-        self.send(Method::POST, path, query, None).await
     }
 
     pub(super) async fn delete(&self, path: &[&str]) -> Result<Json, DaemonError> {

@@ -261,7 +261,7 @@ impl Ledger {
     }
 
     async fn retry(&self, id: &str) -> anyhow::Result<()> {
-        match self.daemon.post(&["journal", id, "retry"]).await {
+        match self.daemon.post(&["journal", id, "retry"], &[]).await {
             Err(DaemonError::NotRunning { .. }) => drop(ledger::retry(self.disk().await?, id).await?),
             answered => drop(answered?),
         }

@@ -35,7 +35,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 async fn by_daemon(args: &Args, daemon: &Daemon) -> Result<(), DaemonError> {
     let began = Timestamp::now();
     let compare = if args.compare { "true" } else { "false" };
-    let mut state = daemon.post_with(&["directory", "sync"], &[("compare", compare)]).await?;
+    let mut state = daemon.post(&["directory", "sync"], &[("compare", compare)]).await?;
     let mut bar = Bar::new();
     loop {
         let number = |key: &str| state.get(key).and_then(Json::as_u64).unwrap_or_default();

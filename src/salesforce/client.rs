@@ -290,22 +290,23 @@ impl Client {
 
     /// The head and the body of a successful answer that may be this large.
     pub(super) async fn call_for(&self, call: Call, most: usize) -> Result<(HeaderMap, Vec<u8>), Error> {
-        self.0.governor.admit(Instant::now())?;
         let read = async {
             let answer = self.try_twice(&call).await?;
             let headers = answer.headers().clone();
             Ok((headers, transport::body(answer, most).await?))
         };
-        let outcome = read.await;
-        self.0.governor.note(&outcome, Instant::now());
-        self.0.pulse.note(&outcome);
-        outcome
+        self.watched(read).await
     }
 
     /// A successful answer whose body is still to be read: for one that is too large to be held.
     pub(super) async fn open(&self, call: Call) -> Result<Response, Error> {
+        self.watched(self.try_twice(&call)).await
+    }
+
+    /// Goes out only while the org has calls left, and is counted among what went well or not.
+    async fn watched<T>(&self, asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         self.0.governor.admit(Instant::now())?;
-        let outcome = self.try_twice(&call).await;
+        let outcome = asked.await;
         self.0.governor.note(&outcome, Instant::now());
         self.0.pulse.note(&outcome);
         outcome

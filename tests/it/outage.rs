@@ -102,28 +102,19 @@ impl Traffic {
     }
 }
 
+fn busy_hour(window: Duration) -> Traffic {
+    let calls = count("CTIBRIDGE_TEST_HOUR", HOUR);
+    Traffic { calls, per_hour: 10_000.0, window, faster: count("CTIBRIDGE_TEST_FASTER", FASTER) }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_calls_an_hour_cost_a_fifth_of_an_api_call_each() {
-    let calls = count("CTIBRIDGE_TEST_HOUR", HOUR);
-    let hour = Traffic {
-        calls,
-        per_hour: 10_000.0,
-        window: Duration::from_secs(2),
-        faster: count("CTIBRIDGE_TEST_FASTER", FASTER),
-    };
-    assert!(hour.play().await <= 0.2);
+    assert!(busy_hour(Duration::from_secs(2)).play().await <= 0.2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_half_a_minute_for_company_they_cost_a_fiftieth() {
-    let calls = count("CTIBRIDGE_TEST_HOUR", HOUR);
-    let hour = Traffic {
-        calls,
-        per_hour: 10_000.0,
-        window: Duration::from_secs(30),
-        faster: count("CTIBRIDGE_TEST_FASTER", FASTER),
-    };
-    assert!(hour.play().await <= 0.02);
+    assert!(busy_hour(Duration::from_secs(30)).play().await <= 0.02);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,7 @@
 //! A load of a million contacts, with the memory that it takes. By hand, since the pretend org itself takes gigabytes:
-//! `cargo test --release --test sync -- --ignored --nocapture million`, with `ctibridge sandbox` as a process of its own.
+//! `cargo test --release --test sync -- --ignored --nocapture million`.
+//!
+//! The pretend org is in the same process: what it takes to answer is in the peak, what it holds is told apart.
 
 use std::time::Instant;
 
@@ -30,7 +32,7 @@ async fn a_million_contacts_are_loaded_in_little_memory() {
     }
     desk.later(600);
     let (before, calls, began) = (memory("VmRSS"), desk.salesforce.api_calls(), Instant::now());
-    // What is measured from now on is the load's, and what the pretend org takes to answer it.
+    // The peak begins anew.
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let running = desk.start();
     let end = Instant::now() + std::time::Duration::from_mins(20);

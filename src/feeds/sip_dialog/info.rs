@@ -77,7 +77,7 @@ pub enum Direction {
 }
 
 /// RFC 4235 3.7.1. `Proceeding` is told apart from `Trying` by nothing that matters here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     Trying,
     Early,

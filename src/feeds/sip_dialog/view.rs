@@ -41,9 +41,14 @@ impl View {
         if document.is_full {
             self.dialogs.clear();
         }
+        let mut listed: BTreeMap<String, Dialog> = BTreeMap::new();
         for dialog in document.dialogs {
-            self.dialogs.insert(dialog.key().to_owned(), dialog);
+            // One that is listed twice was published twice: it is as far as the further one says.
+            if listed.get(dialog.key()).is_none_or(|other| other.state <= dialog.state) {
+                listed.insert(dialog.key().to_owned(), dialog);
+            }
         }
+        self.dialogs.append(&mut listed);
         if document.is_full || follows { Applied::Current } else { Applied::Gap }
     }
 
@@ -55,6 +60,7 @@ impl View {
 
 #[cfg(test)]
 mod tests {
+    use super::super::info::State;
     use super::*;
 
     fn document(version: u64, is_full: bool, ids: &[&str]) -> Document {
@@ -74,6 +80,19 @@ mod tests {
         assert_eq!(ids(&view), ["a", "b"]);
         assert_eq!(view.apply(document(9, true, &["c"])), Applied::Current);
         assert_eq!(ids(&view), ["c"]);
+    }
+
+    #[test]
+    fn a_dialog_that_is_listed_twice_is_as_far_as_the_further_one_says() {
+        for states in [[State::Early, State::Terminated], [State::Terminated, State::Early]] {
+            let mut view = View::default();
+            let mut document = document(1, true, &["a", "a"]);
+            for (dialog, state) in document.dialogs.iter_mut().zip(states) {
+                dialog.state = Some(state);
+            }
+            view.apply(document);
+            assert_eq!(view.dialogs().map(|it| it.state).collect::<Vec<_>>(), [Some(State::Terminated)]);
+        }
     }
 
     #[test]

@@ -63,6 +63,9 @@ pub struct Map {
     watched: BTreeSet<Extension>,
     talks: BTreeMap<TalkId, Talk>,
     lines: BTreeMap<LineKey, Line>,
+    /// Dialogs that have ended and are still listed. Kamailio keeps listing one as `early`, where two of its processes
+    /// published it at once: a dialog that was terminated stays so (RFC 4235 3.7.1).
+    over: BTreeSet<LineKey>,
     next: TalkId,
     now: Timestamp,
     out: Mapped,
@@ -76,6 +79,7 @@ impl Map {
             watched: watched.into_iter().collect(),
             talks: BTreeMap::new(),
             lines: BTreeMap::new(),
+            over: BTreeSet::new(),
             next: 0,
             now: Timestamp::UNIX_EPOCH,
             out: Mapped::default(),
@@ -96,6 +100,7 @@ impl Map {
             self.dialog(&key, dialog);
             listed.insert(key.1);
         }
+        self.over.retain(|(of, id)| of != extension || listed.contains(id));
         let unlisted = self.lines.keys().filter(|(of, id)| of == extension && !listed.contains(id)).cloned();
         for key in unlisted.collect::<Vec<_>>() {
             self.vanish(&key);
@@ -152,6 +157,9 @@ impl Map {
     // ---- one dialog
 
     fn dialog(&mut self, key: &LineKey, dialog: &Dialog) {
+        if dialog.state == Some(State::Terminated) && party::call_id(dialog, &key.0).is_some() {
+            self.over.insert(key.clone());
+        }
         let party = Party::read(dialog, &key.0, &self.plan, &self.watched);
         let known = self.lines.get(key).map(|line| line.phase);
         match (known, dialog.state) {
@@ -159,6 +167,7 @@ impl Map {
             | (None, Some(State::Terminated))
             | (Some(Phase::Dialing), Some(State::Trying | State::Early)) => {}
             (Some(_), Some(State::Terminated)) => self.ends(key, dialog),
+            (None, Some(_)) if self.over.contains(key) => {}
             (None, Some(State::Trying | State::Early)) => self.begins(key, dialog, &party),
             (None, Some(State::Confirmed)) => {
                 self.begins(key, dialog, &party);
