@@ -6,10 +6,11 @@ use ctibridge::feeds::{self, sip_dialog};
 use ctibridge::secret::Secret;
 
 use super::kamailio::{self, Kamailio, SIP};
+use super::stalls::Stalls;
 use super::support::mirror::{KAMAILIO, Mirror};
 use super::support::people::people;
 use super::support::truth::{Row, line_of};
-use super::support::verdict::{Scene, compare};
+use super::support::verdict::{ROUNDED, Scene, compare};
 use super::support::world::{comes, settled};
 
 const CALLS: [(&str, &str); 13] = [
@@ -78,6 +79,7 @@ async fn each_call_of_a_live_kamailio_is_seen_by_subscription_over_tcp() {
 }
 
 async fn subscribe_over(transport: &str) {
+    let stalls = Stalls::watch();
     let mut rows = Vec::new();
     let known =
         |number: &str| line_of(1, &format!("answered\t{number}\t+441134960201\t201\t201\t1\t1\tcaller-hangs-up"));
@@ -97,7 +99,7 @@ async fn subscribe_over(transport: &str) {
     let expected = rows.iter().filter(|row| row.logged).count();
     comes(|| bridge.salesforce.rows("Task").len() >= expected).await;
     settled(&bridge.bridge).await;
-    let scene = Scene { salesforce: &bridge.salesforce, screens: &bridge.screens };
+    let scene = Scene { salesforce: &bridge.salesforce, screens: &bridge.screens, slack: ROUNDED + stalls.longest() };
     let faults = compare(&scene, &rows, &people).await;
     assert!(faults.is_empty(), "\n{}\n{rows:#?}", faults.join("\n"));
     drop(kamailio);
