@@ -228,6 +228,7 @@ fn contact(id: &str, name: &str) -> Match {
         field: "Phone".into(),
         exactness: Exactness::Exact,
         group: 0,
+        class: 0,
         reason: "same number".into(),
     }
 }
