@@ -148,6 +148,12 @@ impl CallKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The key of one agent's part of the call.
+    #[must_use]
+    pub fn of_agent(&self, extension: &Extension) -> String {
+        super::key::of_agent(&self.0, &extension.0)
+    }
 }
 
 impl std::fmt::Display for CallKey {

@@ -17,6 +17,7 @@ use crate::settings::Settings;
 /// `wait`: for an app that Salesforce does not know yet.
 pub(super) async fn run(settings: &Settings, wait: bool, report: &mut Report) -> anyhow::Result<()> {
     let agents: Vec<_> = settings.agent_list.iter().map(|agent| Extension(agent.extension.clone())).collect();
+    let running = running(settings).await;
     for feed in &settings.feeds {
         let outcome = match feed {
             feeds::Config::AsteriskAri(config) => {
@@ -24,6 +25,10 @@ pub(super) async fn run(settings: &Settings, wait: bool, report: &mut Report) ->
             }
             feeds::Config::SipDialog(config) => {
                 feeds::sip_dialog::try_once(config, &agents).await.map_err(|error| error.to_string())
+            }
+            // Its sockets are the running bridge's.
+            feeds::Config::Hep(config) if is_run(running.as_ref(), &config.name) => {
+                Ok("the bridge that runs listens".to_owned())
             }
             feeds::Config::Hep(config) => feeds::hep::try_once(config).await,
         };
@@ -83,13 +88,20 @@ async fn who(client: &Client) -> Result<String, Error> {
     Ok(format!("as {name} in {}", client.instance_url().unwrap_or_default()))
 }
 
+/// What `/readyz` of the bridge says, if one runs.
+async fn running(settings: &Settings) -> Option<Json> {
+    Daemon::new(settings).ok()?.readiness().await
+}
+
+fn is_run(readiness: Option<&Json>, feed: &str) -> bool {
+    let feeds = readiness.and_then(|it| it.get("feeds")).and_then(Json::as_array);
+    feeds.is_some_and(|feeds| feeds.iter().any(|it| it.get("name").and_then(Json::as_str) == Some(feed)))
+}
+
 /// Used, left, and what the running bridge spends.
 async fn budget((used, allowed): (u64, u64), settings: &Settings) -> Finding {
     let left = allowed.saturating_sub(used);
-    let own = match Daemon::new(settings) {
-        Ok(daemon) => own(daemon.readiness().await.as_ref()),
-        Err(_) => own(None),
-    };
+    let own = own(running(settings).await.as_ref());
     let text = format!("{used} of {allowed} used in the last 24 hours, {left} left; {own}");
     match Allowance::of(used, allowed) {
         Allowance::All => Finding::Ok(text),
