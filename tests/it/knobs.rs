@@ -1,5 +1,6 @@
 //! The org in every mood: whatever is turned while a call ends, it becomes one Task, and the Task is of who called.
 
+use std::path::Path;
 use std::time::Duration;
 
 use ctibridge::sim::{DuplicateRule, Fault, FaultKind, Knobs, PhoneTokens, TaskStatus};
@@ -7,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::support::site::{Site, erika, short_call};
 
-/// What is turned and how; maintenance is left out, since the bridge then waits for minutes.
+/// What is turned and how; what the bridge waits out for minutes is in `waits.rs`, what it may not write in `rules.rs`.
 type Mood = (&'static str, fn(&mut Knobs));
 
 const MOODS: [Mood; 10] = [
@@ -70,4 +71,34 @@ async fn whatever_fault_a_write_meets_each_call_becomes_one_task() {
     }
     let met = site.salesforce.faults();
     assert!(FAULTS.iter().all(|kind| met.contains_key(kind)), "{met:?}");
+}
+
+/// Every test in which the bridge itself meets the sandbox.
+const TESTS: [&str; 3] = ["tests/it", "tests/sync", "tests/login.rs"];
+
+fn source(path: &Path) -> String {
+    if path.is_file() {
+        return std::fs::read_to_string(path).unwrap();
+    }
+    let mut files: Vec<_> = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.iter().map(|file| source(file)).collect()
+}
+
+#[test]
+fn the_bridge_is_tried_with_every_knob_and_every_fault() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tests: String = TESTS.iter().map(|path| source(&root.join(path))).collect();
+    let knobs = serde_json::to_value(Knobs::default()).unwrap();
+    let set = |knob: &str| [format!("knobs.{knob}"), format!("\"{knob}\""), format!("        {knob}:")];
+    let mut missing: Vec<String> = knobs
+        .as_object()
+        .unwrap()
+        .keys()
+        .filter(|knob| !set(knob).iter().any(|text| tests.contains(text)))
+        .cloned()
+        .collect();
+    let faults = FaultKind::ALL.iter().map(|kind| format!("FaultKind::{kind:?}"));
+    missing.extend(faults.filter(|kind| !tests.contains(kind.as_str())));
+    assert!(missing.is_empty(), "no test turns {missing:?}");
 }

@@ -1,6 +1,7 @@
 //! SOQL: reads a query and answers it from the org's rows.
 
 pub(crate) mod bind;
+mod children;
 pub(crate) mod parse;
 mod range;
 mod reach;
@@ -20,6 +21,7 @@ use super::org::{
     text,
 };
 use bind::{Bound, bind};
+use children::Children;
 use parse::{Condition, Item, Literal, Order, Path, Query};
 use reach::Reach;
 use test::{Test, prepare};
@@ -74,6 +76,7 @@ impl Found {
 pub(crate) struct Shape {
     object: String,
     fields: Vec<Bound>,
+    children: Vec<Children>,
 }
 
 /// Runs a query; `all` includes deleted rows. Record URLs hold `{base}`-less paths that begin at `/sobjects`.
@@ -98,7 +101,7 @@ pub(crate) fn run(org: &Org, query: &Query, clock: &Clock, all: bool) -> Result<
         rows.sort_by(|a, b| sorting.compare(org, a, b));
         sorting.cut(rows.into_iter()).collect()
     };
-    answer(org, &object, query, rows)
+    answer(org, &object, query, rows, clock)
 }
 
 /// In which order rows come, and which part of them is wanted.
@@ -141,7 +144,7 @@ pub(crate) fn condition(org: &Org, object: &Object, query: &Query, clock: &Clock
 }
 
 impl Shape {
-    /// Which fields a query selects.
+    /// Which fields of its own and of its parents a query selects.
     pub(crate) fn of(org: &Org, object: &Object, query: &Query) -> Result<Self, Refusal> {
         let mut fields = Vec::new();
         for item in &query.items {
@@ -151,10 +154,11 @@ impl Shape {
                     let all = object.fields.iter().map(|leaf| Bound { links: Vec::new(), leaf: leaf.clone() });
                     fields.extend(all);
                 }
+                Item::Children(_) => {}
                 Item::CountAll | Item::Aggregate(..) => return Err(mixed(query)),
             }
         }
-        Ok(Self { object: object.name.clone(), fields })
+        Ok(Self { object: object.name.clone(), fields, children: Vec::new() })
     }
 
     /// The selected fields by their paths in canonical case, such as `Account.Name`.
@@ -171,12 +175,16 @@ impl Shape {
         self.fields.iter().map(|field| field.value(org, row))
     }
 
-    /// A record with its attributes, its fields, and its parents as nested records.
+    /// A record with its attributes, its fields, its parents as nested records, and its children as answers of their own.
     pub(crate) fn record(&self, org: &Org, row: &Fields) -> Value {
         let mut record = Map::new();
         record.insert("attributes".to_owned(), attributes(&self.object, row));
         for field in &self.fields {
             put(org, &mut record, row, field);
+        }
+        for children in &self.children {
+            let id = text(row, "Id").unwrap_or_default();
+            record.insert(children.relation().to_owned(), children.of(org, id));
         }
         record.into()
     }
@@ -209,7 +217,7 @@ fn attributes(object: &str, row: &Fields) -> Value {
     json!({"type": object, "url": format!("/sobjects/{object}/{id}")})
 }
 
-fn answer(org: &Org, object: &Object, query: &Query, rows: Vec<Arc<Fields>>) -> Result<Found, Refusal> {
+fn answer(org: &Org, object: &Object, query: &Query, rows: Vec<Arc<Fields>>, clock: &Clock) -> Result<Found, Refusal> {
     if query.items == [Item::CountAll] {
         return Ok(Found { total: rows.len(), rows: Rows::Made(Vec::new()) });
     }
@@ -217,7 +225,8 @@ fn answer(org: &Org, object: &Object, query: &Query, rows: Vec<Arc<Fields>>) -> 
         let records = vec![aggregate(org, object, query, &rows)?];
         return Ok(Found { total: 1, rows: Rows::Made(records) });
     }
-    let shape = Shape::of(org, object, query)?;
+    let mut shape = Shape::of(org, object, query)?;
+    shape.children = Children::all(org, object, query, clock)?;
     Ok(Found { total: rows.len(), rows: Rows::Stored(shape, rows) })
 }
 

@@ -20,6 +20,8 @@ pub(crate) enum Item {
     Aggregate(String, Path, Option<String>),
     /// `FIELDS(ALL)` and its kin.
     Everything,
+    /// `(SELECT Id FROM Contacts …)`: the children of each row; the query's object is the relation's name.
+    Children(Box<Query>),
 }
 
 /// How a field is compared.
@@ -78,6 +80,8 @@ pub(crate) struct Query {
     pub(crate) order: Vec<Order>,
     pub(crate) limit: Option<usize>,
     pub(crate) offset: usize,
+    /// `FOR VIEW`: who asks looks at the records.
+    pub(crate) viewed: bool,
 }
 
 /// Deeper nesting than any client writes; a bound on recursion.
@@ -95,6 +99,9 @@ pub(crate) fn query(source: &str) -> Result<Query, Refusal> {
 pub(crate) fn returning(object: &str, source: &str) -> Result<Query, Refusal> {
     let mut parser = Parser::new(source)?;
     let items = parser.items()?;
+    if items.iter().any(|item| matches!(item, Item::Children(_))) {
+        return Err(malformed(source, 0, "unexpected token: 'SELECT'"));
+    }
     let mut query = parser.tail()?;
     parser.end()?;
     query.items = items;
@@ -144,6 +151,9 @@ impl<'a> Parser<'a> {
     }
 
     fn item(&mut self) -> Result<Item, Refusal> {
+        if self.take_sign("(") {
+            return Ok(Item::Children(Box::new(self.inner()?)));
+        }
         let path = self.name()?;
         if !self.take_sign("(") {
             return Ok(Item::Field(path));
@@ -186,7 +196,7 @@ impl<'a> Parser<'a> {
             query.offset = self.whole()?;
         }
         while self.take_word("FOR") {
-            self.name()?;
+            query.viewed |= self.name()?.text.eq_ignore_ascii_case("VIEW");
         }
         Ok(query)
     }
@@ -234,12 +244,8 @@ impl<'a> Parser<'a> {
         }
         self.expect_sign("(")?;
         if self.peek_word("SELECT") {
-            let outer = self.alias.take();
-            let query = self.select()?;
-            self.alias = outer;
-            self.expect_sign(")")?;
             let negated = operator == Operator::NotIn;
-            return Ok(Condition::SubQuery(path, negated, Box::new(query)));
+            return Ok(Condition::SubQuery(path, negated, Box::new(self.inner()?)));
         }
         let mut list = vec![self.literal()?];
         while self.take_sign(",") {
@@ -247,6 +253,20 @@ impl<'a> Parser<'a> {
         }
         self.expect_sign(")")?;
         Ok(Condition::Compare(path, operator, list))
+    }
+
+    /// A query within the query, and the parenthesis that closes it.
+    fn inner(&mut self) -> Result<Query, Refusal> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(self.unexpected());
+        }
+        let outer = self.alias.take();
+        let query = self.select()?;
+        self.alias = outer;
+        self.depth -= 1;
+        self.expect_sign(")")?;
+        Ok(query)
     }
 
     fn operator(&mut self) -> Result<Operator, Refusal> {
@@ -345,7 +365,7 @@ impl<'a> Parser<'a> {
         match item {
             Item::Field(path) => Item::Field(self.unaliased(path)),
             Item::Aggregate(function, path, alias) => Item::Aggregate(function, self.unaliased(path), alias),
-            Item::CountAll | Item::Everything => item,
+            Item::CountAll | Item::Everything | Item::Children(_) => item,
         }
     }
 

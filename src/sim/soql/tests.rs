@@ -222,3 +222,22 @@ fn a_deleted_row_is_found_by_its_key_where_deleted_rows_are_asked_for() {
     let query = parse::query("SELECT Id FROM Task WHERE CTI_Call_Id__c = ''").expect("a query");
     assert_eq!(run(&org, &query, &clock, false).expect("rows").total, 1);
 }
+
+#[test]
+fn children_come_with_their_parents() {
+    let query = "SELECT Name, (SELECT Id, LastName, Account.Name FROM Contacts WHERE LastName LIKE 'K%' LIMIT 1), \
+                 (SELECT Id FROM opportunities) FROM Account";
+    let [account] = &records(&found(query).expect(query))[..] else { panic!("one account") };
+    let eva = &account["Contacts"]["records"][0];
+    assert_eq!((&account["Contacts"]["totalSize"], &account["Contacts"]["done"]), (&json!(1), &json!(true)));
+    assert_eq!((&eva["LastName"], &eva["Account"]["Name"]), (&json!("Kern"), &json!("Kern AG")));
+    assert_eq!(account["Opportunities"], Value::Null, "none, under the name as the org spells it");
+    let inner = "SELECT (SELECT Id, (SELECT Subject FROM Tasks) FROM Contacts) FROM Account";
+    let tasks = records(&found(inner).expect(inner)).remove(0)["Contacts"]["records"].take();
+    assert_eq!(tasks[0]["Tasks"]["records"][0]["Subject"], "Call");
+    assert_eq!(refused("SELECT (SELECT Id FROM Contact) FROM Account"), "INVALID_TYPE");
+    assert_eq!(refused("SELECT (SELECT Nothing FROM Contacts) FROM Account"), "INVALID_FIELD");
+    assert_eq!(refused("SELECT (SELECT Id FROM Contacts FROM Account"), "MALFORMED_QUERY");
+    let deep = format!("SELECT {}Id FROM Contacts{}", "(SELECT ".repeat(9_000), ") FROM Account".repeat(9_000));
+    assert_eq!(refused(&deep), "MALFORMED_QUERY");
+}
