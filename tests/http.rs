@@ -330,6 +330,7 @@ fn readiness(ready: bool) -> Readiness {
             numbers: 2,
             synced_at: None,
             phase: "live",
+            readings: 0,
             loaded: 0,
             of: 0,
             unreadable: Vec::new(),

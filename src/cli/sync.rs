@@ -43,7 +43,8 @@ async fn by_daemon(args: &Args, daemon: &Daemon) -> Result<(), DaemonError> {
         if text("phase") == Some("loading") {
             bar.show("loading", number("loaded"), number("of"));
         }
-        if text("synced_at").and_then(|at| at.parse::<Timestamp>().ok()).is_some_and(|at| at >= began) {
+        let synced = text("synced_at").and_then(|at| at.parse::<Timestamp>().ok());
+        if number("readings") == 0 && synced.is_some_and(|at| at >= began) {
             bar.end();
             return Ok(tell(number("numbers"))?);
         }
