@@ -83,7 +83,7 @@ async fn with_the_days_api_calls_used_up_one_try_in_ten_minutes_finds_out_when_t
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_maintenance_callers_are_named_and_calls_are_logged_when_it_is_over() {
-    let Some(mut ahead) = Ahead::up("[directory]\nmode = \"live\"\n[log]").await else { return };
+    let Some(mut ahead) = Ahead::up("[directory]\nmode = \"live\"\ndeadline = \"10s\"\n[log]").await else { return };
     ahead.site.salesforce.set(|knobs| knobs.read_only = true);
     let screen = ahead.site.daemon.screen("101").opened().await;
     ahead.site.play(&short_call(&erika())).await;
@@ -97,8 +97,10 @@ async fn in_maintenance_callers_are_named_and_calls_are_logged_when_it_is_over()
     assert!(tasks.iter().all(|task| task["WhoId"].is_string()), "{tasks:#?}");
 }
 
-/// What an administrator can do to the login of a daemon that runs, and what is said of it.
-const LOGINS: [(&str, fn(&mut Knobs)); 6] = [
+/// What is said, and what an administrator has done to the login of a daemon that runs.
+type Refused = (&'static str, fn(&mut Knobs));
+
+const LOGINS: [Refused; 6] = [
     ("Flow Enablement", |knobs| knobs.flows.clear()),
     ("less than 20 minutes", |knobs| knobs.app_not_active = true),
     ("set Run As", |knobs| knobs.no_run_as = true),

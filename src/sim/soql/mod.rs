@@ -2,6 +2,7 @@
 
 pub(crate) mod bind;
 mod children;
+mod group;
 pub(crate) mod parse;
 mod range;
 mod reach;
@@ -83,6 +84,14 @@ pub(crate) struct Shape {
 pub(crate) fn run(org: &Org, query: &Query, clock: &Clock, all: bool) -> Result<Found, Refusal> {
     let object = org.known(&query.object).map_err(|_| no_object(query))?;
     let test = condition(org, &object, query, clock)?;
+    let grouped = !query.group.is_empty() || query.items.iter().any(|item| matches!(item, Item::Aggregate(..)));
+    if grouped {
+        let rows = org.rows(&object.name).filter(|row| all || !row.is_deleted()).map(|row| &row.fields);
+        let rows = rows.filter(|row| test.as_ref().is_none_or(|test| test.holds(org, row)));
+        let rows = rows.filter(|row| org.shows(&clock.user, text(row, "Id").unwrap_or_default()));
+        let records = group::records(org, &object, query, &rows.cloned().collect::<Vec<_>>())?;
+        return Ok(Found { total: records.len(), rows: Rows::Made(records) });
+    }
     let sorting = Sorting::of(org, &object, query)?;
     let counts = query.items == [Item::CountAll];
     let hides = org.hides(&clock.user);
@@ -115,6 +124,13 @@ impl Sorting {
     pub(crate) fn of(org: &Org, object: &Object, query: &Query) -> Result<Self, Refusal> {
         if query.offset > 2000 {
             return Err(Refusal::new("NUMBER_OUTSIDE_VALID_RANGE", "Maximum SOQL offset allowed is 2000"));
+        }
+        if let Some(order) = query.order.iter().find(|order| !order.function.is_empty()) {
+            return Err(token::malformed(
+                &query.source,
+                order.path.at,
+                "Ordering by an aggregate needs a GROUP BY clause",
+            ));
         }
         let keys = query.order.iter().map(|order| Ok((bind(org, object, &order.path, &query.source)?, order.clone())));
         Ok(Self {
@@ -221,38 +237,9 @@ fn answer(org: &Org, object: &Object, query: &Query, rows: Vec<Arc<Fields>>, clo
     if query.items == [Item::CountAll] {
         return Ok(Found { total: rows.len(), rows: Rows::Made(Vec::new()) });
     }
-    if query.items.iter().any(|item| matches!(item, Item::Aggregate(..))) {
-        let records = vec![aggregate(org, object, query, &rows)?];
-        return Ok(Found { total: 1, rows: Rows::Made(records) });
-    }
     let mut shape = Shape::of(org, object, query)?;
     shape.children = Children::all(org, object, query, clock)?;
     Ok(Found { total: rows.len(), rows: Rows::Stored(shape, rows) })
-}
-
-fn aggregate(org: &Org, object: &Object, query: &Query, rows: &[Arc<Fields>]) -> Result<Value, Refusal> {
-    let mut record = Map::new();
-    record.insert("attributes".to_owned(), json!({"type": "AggregateResult"}));
-    for (number, item) in query.items.iter().enumerate() {
-        let Item::Aggregate(function, path, alias) = item else {
-            return Err(mixed(query));
-        };
-        let bound = bind(org, object, path, &query.source)?;
-        let mut values: Vec<Value> = rows.iter().map(|row| bound.value(org, row).into_owned()).collect();
-        values.retain(|value| !value.is_null());
-        values.sort_by(|a, b| by_value(&bound.leaf.kind, a, b, (false, false)));
-        let value = match function.as_str() {
-            "COUNT" => values.len().into(),
-            "MIN" => values.first().cloned().unwrap_or_default(),
-            "MAX" => values.last().cloned().unwrap_or_default(),
-            _ => {
-                values.dedup();
-                values.len().into()
-            }
-        };
-        record.insert(alias.clone().unwrap_or(format!("expr{number}")), value);
-    }
-    Ok(record.into())
 }
 
 /// Orders two values of one field; nulls come first in both directions unless asked otherwise. Ids go by their case.

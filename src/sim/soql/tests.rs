@@ -126,7 +126,7 @@ fn aggregates_count_and_compare() {
     let records = records(&found);
     let row = records.first().expect("a row");
     assert_eq!(row.get("n"), Some(&json!(2)));
-    assert_eq!(row.get("expr1"), Some(&json!(61)));
+    assert_eq!(row.get("expr0"), Some(&json!(61)), "those without an alias are numbered");
 }
 
 #[test]
@@ -240,4 +240,33 @@ fn children_come_with_their_parents() {
     assert_eq!(refused("SELECT (SELECT Id FROM Contacts FROM Account"), "MALFORMED_QUERY");
     let deep = format!("SELECT {}Id FROM Contacts{}", "(SELECT ".repeat(9_000), ") FROM Account".repeat(9_000));
     assert_eq!(refused(&deep), "MALFORMED_QUERY");
+}
+
+#[test]
+fn rows_are_grouped_and_computed_by_group() {
+    let query = "SELECT AccountId, COUNT(Id) n, MAX(LastName) FROM Contact GROUP BY AccountId ORDER BY COUNT(Id) DESC";
+    let groups = records(&found(query).expect(query));
+    let [none, one] = &groups[..] else { panic!("{groups:?}") };
+    assert_eq!(
+        none,
+        &json!({"attributes": {"type": "AggregateResult"}, "AccountId": null, "n": 2, "expr0": "O'Neill"})
+    );
+    assert_eq!((&one["AccountId"], &one["n"]), (&json!("001000000000001AAA"), &json!(1)));
+    let twice = "SELECT AccountId FROM Contact GROUP BY AccountId HAVING COUNT(Id) > 1 AND COUNT(Id) < 9";
+    assert_eq!(found(twice).expect(twice).len(), 1);
+    let named = "SELECT Account.Name, COUNT(Id) FROM Contact WHERE AccountId != null GROUP BY Account.Name";
+    assert_eq!(records(&found(named).expect(named))[0]["Name"], "Kern AG");
+    let sums =
+        "SELECT SUM(CallDurationInSeconds) s, AVG(CallDurationInSeconds) a, SUM(CallDurationInSeconds) FROM Task";
+    let sums = records(&found(sums).expect(sums)).remove(0);
+    assert_eq!((&sums["s"], &sums["a"]), (&json!(66), &json!(33.0)));
+    for wrong in [
+        "SELECT LastName, COUNT(Id) FROM Contact GROUP BY AccountId",
+        "SELECT LastName, COUNT(Id) FROM Contact",
+        "SELECT COUNT() FROM Contact GROUP BY AccountId",
+        "SELECT Id FROM Contact ORDER BY COUNT(Id)",
+        "SELECT AccountId FROM Contact GROUP BY AccountId HAVING AccountId > 1",
+    ] {
+        assert_eq!(refused(wrong), "MALFORMED_QUERY", "{wrong}");
+    }
 }
