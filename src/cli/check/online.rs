@@ -114,6 +114,9 @@ async fn budget((used, allowed): (u64, u64), settings: &Settings) -> Finding {
     }
 }
 
+/// Before, what a start costs would be taken for what each minute costs.
+const SETTLED: Duration = Duration::from_hours(1);
+
 fn own(readiness: Option<&Json>) -> String {
     let number = |name: &str| readiness?.get("salesforce")?.get(name)?.as_u64();
     let (Some(calls), Some(seconds)) = (number("own_calls"), number("own_calls_over")) else {
@@ -123,7 +126,10 @@ fn own(readiness: Option<&Json>) -> String {
     if over >= Duration::from_hours(24) {
         return format!("ctibridge itself spent {calls} of them");
     }
-    let minutes = seconds.div_ceil(60).max(1);
+    if over < SETTLED {
+        return format!("ctibridge itself spent {calls} since its start, the first load included");
+    }
+    let minutes = seconds.div_ceil(60);
     let a_day = calls.saturating_mul(24 * 60) / minutes;
     format!("ctibridge itself spent {calls} in its first {minutes} minutes, which would be {a_day} a day")
 }
@@ -143,6 +149,7 @@ mod tests {
             spent(120, 3 * 3600),
             "ctibridge itself spent 120 in its first 180 minutes, which would be 960 a day"
         );
+        assert_eq!(spent(18, 16), "ctibridge itself spent 18 since its start, the first load included");
         assert!(own(None).contains("does not run"));
         assert!(own(Some(&json!({}))).contains("does not run"));
     }
