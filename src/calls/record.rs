@@ -120,6 +120,9 @@ pub struct OpenCall {
     pub journey: Vec<JourneyStep>,
     /// The PBX's ids of the legs that lead outside; the call is taken up again by them.
     pub outside_legs: Vec<String>,
+    /// What another feed of the same phone system calls it; none of these is a call of its own.
+    #[serde(default)]
+    pub aliases: Vec<CallKey>,
     /// The last time stamp of the PBX that the call was known to be up.
     pub seen: Timestamp,
     /// A mailbox has answered.
