@@ -193,6 +193,14 @@ impl Direction {
     }
 }
 
+impl OpenCall {
+    /// Whether this is its key, or what another feed calls it.
+    #[must_use]
+    pub fn is_called(&self, key: &str) -> bool {
+        self.key.as_str() == key || self.aliases.iter().any(|alias| alias.as_str() == key)
+    }
+}
+
 impl CallRecord {
     /// Whole seconds from the first answer by a person to the end, rounded; 0 when nobody answered.
     #[must_use]

@@ -242,8 +242,7 @@ impl Twins {
             return;
         };
         // The leader's calls are not split by what the other feed takes them for.
-        let may_be =
-            |it: &Seen| it.is_unpaired() || (it.is_shown() && self.leaders.contains_key(&own.call.feed));
+        let may_be = |it: &Seen| it.is_unpaired() || (it.is_shown() && self.leaders.contains_key(&own.call.feed));
         let others =
             self.seen.iter().filter(|(_, it)| may_be(it) && self.are_of_one_pbx(&it.call.feed, &own.call.feed));
         let same = others.filter_map(|(other, it)| {
