@@ -24,7 +24,7 @@ use crate::support::mirror::{self, ASTERISK};
 use crate::support::people::people;
 use crate::support::process::Daemon;
 use crate::support::truth;
-use crate::support::verdict::{Scene, compare};
+use crate::support::verdict::{ROUNDED, Scene, compare};
 use crate::support::world::{LOOPBACK, World, comes, seed, wait};
 
 /// Calls of which both feeds tell the same: where the leader is late on a busy machine, the other one's words are as good. All
@@ -93,7 +93,7 @@ async fn faults(path: &Path) -> Vec<String> {
         counts.open == 0 && counts.waiting == 0
     };
     let quiet = comes(quiet).await;
-    let scene = Scene { salesforce: &world.salesforce, screens: &world.screens };
+    let scene = Scene { salesforce: &world.salesforce, screens: &world.screens, slack: ROUNDED };
     let mut faults = compare(&scene, &rows, &people).await;
     if !quiet {
         faults.push("a call never ends".to_owned());
