@@ -65,6 +65,7 @@ fn call(nth: usize) -> OpenCall {
         }],
         journey: steps.into_iter().map(|what| JourneyStep { at, what }).collect(),
         outside_legs: vec![format!("1795282967.{nth}")],
+        aliases: Vec::new(),
         seen: at,
         voicemail: false,
     }

@@ -120,6 +120,9 @@ pub struct OpenCall {
     pub journey: Vec<JourneyStep>,
     /// The PBX's ids of the legs that lead outside; the call is taken up again by them.
     pub outside_legs: Vec<String>,
+    /// What another feed of the same phone system calls it; none of these is a call of its own.
+    #[serde(default)]
+    pub aliases: Vec<CallKey>,
     /// The last time stamp of the PBX that the call was known to be up.
     pub seen: Timestamp,
     /// A mailbox has answered.
@@ -193,6 +196,14 @@ impl Direction {
             Self::Outbound => "outbound",
             Self::Internal => "internal",
         }
+    }
+}
+
+impl OpenCall {
+    /// Whether this is its key, or what another feed calls it.
+    #[must_use]
+    pub fn is_called(&self, key: &str) -> bool {
+        self.key.as_str() == key || self.aliases.iter().any(|alias| alias.as_str() == key)
     }
 }
 

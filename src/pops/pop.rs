@@ -178,6 +178,7 @@ pub(super) mod tests {
             agents: Vec::new(),
             journey: Vec::new(),
             outside_legs: Vec::new(),
+            aliases: Vec::new(),
             seen: Timestamp::UNIX_EPOCH,
             voicemail: false,
         }

@@ -17,6 +17,7 @@ mod kill;
 mod knobs;
 mod mend;
 mod outage;
+mod pair;
 mod recordings;
 mod restart;
 mod rules;

@@ -193,6 +193,7 @@ pub fn finished_at(unique: &str, ended: Timestamp) -> CallRecord {
             agents: vec![anna],
             journey: Vec::new(),
             outside_legs: vec![unique.into()],
+            aliases: Vec::new(),
             seen: ended,
             voicemail: false,
         },
