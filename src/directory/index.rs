@@ -123,9 +123,10 @@ impl Index {
         self.become_store(Store::default());
     }
 
-    /// Becomes what was saved.
-    pub(super) fn adopt(&self, content: Content) {
-        self.become_store(content.store());
+    /// Becomes what was saved. It stays as it is when that is no whole index.
+    pub(super) fn adopt(&self, content: Content) -> Result<(), Unreadable> {
+        self.become_store(content.store()?);
+        Ok(())
     }
 
     fn become_store(&self, store: Store) {
