@@ -260,8 +260,8 @@ fn read_id(rest: &mut Rest<'_>) -> Option<Packed> {
 }
 
 fn seven(rest: &mut Rest<'_>) -> Option<u64> {
-    let [a, b, c, d, e, f, g] = rest.array()?;
-    Some(u64::from_be_bytes([0, a, b, c, d, e, f, g]))
+    let ([high, mid, low], rest): ([u8; 3], [u8; 4]) = (rest.array()?, rest.array()?);
+    Some(u64::from(u32::from_be_bytes([0, high, mid, low])) << 32 | u64::from(u32::from_be_bytes(rest)))
 }
 
 #[cfg(test)]

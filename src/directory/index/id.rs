@@ -71,7 +71,7 @@ fn digit(byte: u8) -> u64 {
 
 fn char_of(digit: u64) -> u8 {
     // A table: what comes next in an id cannot be guessed, as branches would be.
-    const CHARS: &[u8; BASE as usize] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    const CHARS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     usize::try_from(digit).ok().and_then(|digit| CHARS.get(digit)).copied().unwrap_or(b'0')
 }
 

@@ -36,7 +36,7 @@ struct Page {
 struct Line {
     tags: [u16; SLOTS],
     places: [u32; SLOTS],
-    /// Which tags of this line stand in the surplus: a bit for each, by its five lowest bits.
+    /// Which tags of this line stand in the surplus: two marks for each. A tag whose marks are not all here does not.
     beyond: u32,
 }
 
@@ -70,12 +70,19 @@ impl Pages {
     /// All places under a hash that is the same in 29 bits, in no order.
     pub fn get(&self, hash: u64) -> impl Iterator<Item = u32> {
         let tag = tag(hash);
-        let page = self.pages.get(number(hash));
-        let line = page.and_then(|page| page.lines.get(home(tag, page.lines.len())));
-        let beside = page.zip(line).filter(|(_, line)| line.beyond & bit(tag) != 0);
-        let surplus = beside.map_or(&[][..], |(page, _)| page.surplus_with(tag));
-        let places = line.into_iter().flat_map(move |line| line.places_with(tag));
-        places.chain(surplus.iter().map(|&entry| parts(entry).1))
+        let (line, surplus) = self.pages.get(number(hash)).map_or((&Line::EMPTY, &[][..]), |page| page.with(tag));
+        let (mut slots, mut surplus) = (line.slots_with(tag), surplus.iter());
+        std::iter::from_fn(move || {
+            while slots != 0 {
+                let bit = slots.trailing_zeros() as usize;
+                let place = line.places.get(bit % 16 * 4 + bit / 16);
+                slots &= slots - 1;
+                if let Some(&place) = place.filter(|place| **place != EMPTY) {
+                    return Some(place);
+                }
+            }
+            surplus.next().map(|&entry| parts(entry).1)
+        })
     }
 
     pub fn insert(&mut self, hash: u64, place: u32) {
@@ -125,7 +132,7 @@ impl Page {
         let home = home(tag, self.lines.len());
         let Some(line) = self.lines.get_mut(home) else { return false };
         let put = line.replace((0, EMPTY), (tag, place));
-        line.beyond |= if put { 0 } else { bit(tag) };
+        line.beyond |= if put { 0 } else { marks(tag) };
         put
     }
 
@@ -145,7 +152,7 @@ impl Page {
         let beside = self.surplus_of(home);
         let beside = self.surplus.get(beside).unwrap_or_default().iter();
         if let Some(line) = self.lines.get_mut(home) {
-            line.beyond = beside.fold(0, |bits, &entry| bits | bit(parts(entry).0));
+            line.beyond = beside.fold(0, |marked, &entry| marked | marks(parts(entry).0));
         }
         self.len -= 1;
         if self.lines.len() > 2 && self.len < self.lines.len() * FILL / 2 {
@@ -172,6 +179,13 @@ impl Page {
         }
         self.surplus.sort_unstable();
         self.surplus.shrink_to_fit();
+    }
+
+    /// The line of a tag, and what of the surplus has it.
+    fn with(&self, tag: u16) -> (&Line, &[Entry]) {
+        let line = self.lines.get(home(tag, self.lines.len())).unwrap_or(&Line::EMPTY);
+        let surplus = if line.beyond & marks(tag) == marks(tag) { self.surplus_with(tag) } else { &[] };
+        (line, surplus)
     }
 
     fn surplus_with(&self, tag: u16) -> &[Entry] {
@@ -202,16 +216,20 @@ impl Line {
         self.tags.into_iter().zip(self.places).filter(|(_, place)| *place != EMPTY)
     }
 
-    fn places_with(&self, tag: u16) -> impl Iterator<Item = u32> {
-        // All at once: a guess where to stop would mostly be wrong.
-        let tags = self.tags.iter().zip(0_u32..);
-        let mut hits = tags.fold(0_u32, |hits, (&other, slot)| hits | u32::from(other == tag) << slot);
-        let places = std::iter::from_fn(move || {
-            let slot = hits.trailing_zeros();
-            hits &= hits.wrapping_sub(1);
-            self.places.get(slot as usize).copied()
-        });
-        places.filter(|place| *place != EMPTY)
+    /// Bit `16 n + m` for slot `4 m + n` when it has this tag, used or not. Four are compared at once, and none is skipped: where to
+    /// stop could not be guessed.
+    fn slots_with(&self, tag: u16) -> u64 {
+        const LOW: u64 = 0x7fff_7fff_7fff_7fff;
+        let wanted = word([tag; 4]);
+        let equal = |tags: [u16; 4]| {
+            let differ = word(tags) ^ wanted;
+            // The highest bit of each 16 that are all zero.
+            !(((differ & LOW) + LOW) | differ | LOW)
+        };
+        let (fours, rest) = self.tags.as_chunks();
+        let &[ninth, tenth] = rest else { return 0 };
+        let last = equal([ninth, tenth, !tag, !tag]) >> 13;
+        fours.iter().zip([15, 14]).fold(last, |slots, (&tags, shift)| slots | equal(tags) >> shift)
     }
 
     /// The first slot with this becomes that. False when there is none.
@@ -248,13 +266,17 @@ fn tag_and_place(entry: u64) -> (u16, u32) {
     ((entry >> 32) as u16, entry as u32)
 }
 
+fn word([first, second, third, fourth]: [u16; 4]) -> u64 {
+    u64::from(first) | u64::from(second) << 16 | u64::from(third) << 32 | u64::from(fourth) << 48
+}
+
 /// The line of a tag: of all tags, each has an equal share, in order.
 fn home(tag: u16, lines: usize) -> usize {
     (usize::from(tag) * lines) >> 16
 }
 
-fn bit(tag: u16) -> u32 {
-    1 << (tag & 31)
+fn marks(tag: u16) -> u32 {
+    1 << (tag & 31) | 1 << (tag >> 5 & 31)
 }
 
 fn entry(tag: u16, place: u32) -> Entry {

@@ -184,12 +184,12 @@ impl Store {
             .collect()
     }
 
-    /// Calls for each record with this very number.
-    pub fn each_with(&self, key: Key, mut each: impl FnMut(u32, usize, Number<'_>)) {
+    /// Calls for each record with this very number: with its place and card, and which of its numbers it is.
+    pub fn each_with(&self, key: Key, mut each: impl FnMut((u32, &Card<'_>), usize, Number<'_>)) {
         for place in self.numbers.get(mix(key.bits())) {
             let Some((card, _)) = self.shelf.get(place) else { continue };
             for (nth, number) in card.numbers().enumerate().filter(|(_, number)| number.key == key) {
-                each(place, nth, number);
+                each((place, &card), nth, number);
             }
         }
     }
@@ -214,14 +214,14 @@ impl Store {
         let mut hits = Vec::new();
         if let Some(key) = wanted.number().e164().and_then(Key::number) {
             let asked = wanted.number().extension();
-            self.each_with(key, |place, nth, number| {
+            self.each_with(key, |(place, _), nth, number| {
                 let stored = number.extension.and_then(|extension| std::str::from_utf8(extension).ok());
                 hits.push(Hit { place, fit: Fit::of_extensions(asked, stored), nth, field: number.field });
             });
         }
         if self.counts.possible_only > 0 {
             for key in wanted.spellings().iter().filter_map(|digits| Key::digits(digits)) {
-                self.each_with(key, |place, nth, number| {
+                self.each_with(key, |(place, _), nth, number| {
                     hits.push(Hit { place, fit: Fit::Digits, nth, field: number.field });
                 });
             }
