@@ -228,6 +228,7 @@ fn contact(id: &str, name: &str) -> Match {
         field: "Phone".into(),
         exactness: Exactness::Exact,
         group: 0,
+        class: 0,
         reason: "same number".into(),
     }
 }
@@ -330,6 +331,7 @@ fn readiness(ready: bool) -> Readiness {
             numbers: 2,
             synced_at: None,
             phase: "live",
+            readings: 0,
             loaded: 0,
             of: 0,
             unreadable: Vec::new(),

@@ -57,6 +57,7 @@ fn directory_state(parts: &Parts) -> DirectoryState {
         numbers,
         synced_at: index.synced_at(),
         phase,
+        readings: status.readings,
         loaded: status.loaded,
         of: status.of,
         unreadable: status.unreadable.into_iter().map(|(object, _)| object).collect(),

@@ -43,7 +43,8 @@ async fn by_daemon(args: &Args, daemon: &Daemon) -> Result<(), DaemonError> {
         if text("phase") == Some("loading") {
             bar.show("loading", number("loaded"), number("of"));
         }
-        if text("synced_at").and_then(|at| at.parse::<Timestamp>().ok()).is_some_and(|at| at >= began) {
+        let synced = text("synced_at").and_then(|at| at.parse::<Timestamp>().ok());
+        if number("readings") == 0 && synced.is_some_and(|at| at >= began) {
             bar.end();
             return Ok(tell(number("numbers"))?);
         }
@@ -70,12 +71,12 @@ async fn alone(args: &Args, settings: &Settings) -> anyhow::Result<()> {
     };
     let outcome = copy.bring_up_to_date(args.compare, told).await;
     bar.borrow_mut().end();
-    outcome.context(
-        "the local copy cannot be brought up to date; what was loaded is kept, and the next run goes on there",
-    )?;
     for (object, why) in copy.unreadable() {
         output::complain(&format!("warning: {object}: {why}"));
     }
+    outcome.context(
+        "the local copy cannot be brought up to date; what was loaded is kept, and the next run goes on there",
+    )?;
     tell(copy.numbers())?;
     Ok(())
 }

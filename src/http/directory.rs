@@ -20,6 +20,8 @@ pub struct DirectoryState {
     pub synced_at: Option<Timestamp>,
     /// `starting`, `loading` or `following`; `live` when the settings want no copy.
     pub phase: &'static str,
+    /// Objects that are being read as a whole: for the first load, or to be compared.
+    pub readings: usize,
     /// Rows of the first load that are in, and how many there are.
     pub loaded: u64,
     pub of: u64,

@@ -203,6 +203,7 @@ pub(super) mod tests {
             field: "Phone".into(),
             exactness: Exactness::Exact,
             group: 0,
+            class: 0,
             reason: "same number".into(),
         }
     }

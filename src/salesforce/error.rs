@@ -56,7 +56,7 @@ pub enum Error {
     #[error("the org's API calls of the last 24 hours are used up")]
     Quota,
     /// Nearly no more calls today.
-    #[error("the org's API calls of the last 24 hours are nearly used up; what is left is kept for the Tasks")]
+    #[error("the org's API calls of the last 24 hours are nearly used up; what is left is kept for what cannot wait")]
     Spared,
     /// Too many long calls at once.
     #[error("too many calls to the org at once")]

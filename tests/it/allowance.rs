@@ -69,8 +69,9 @@ async fn when_nothing_is_left_nothing_is_asked_and_calls_wait() {
     look_up(&site, "493023125444").await;
     used(&site, 100_000, 100_000).await;
     site.play(&short_call(&erika())).await;
-    let ready = allowance(&site, "nothing").await;
-    assert_eq!(ready["degraded"], json!(["salesforce"]));
+    allowance(&site, "nothing").await;
+    let down = |body: &Value| body["degraded"] == json!(["salesforce"]);
+    let ready = site.daemon.until("/readyz", "Salesforce degraded", |_, body| down(body)).await;
     assert!(ready["salesforce"]["reason"].as_str().unwrap().contains("used up"), "{ready}");
     let before: u64 = site.salesforce.endpoints().values().sum();
     for number in 1..=3 {

@@ -347,7 +347,7 @@ async fn faults_over_sockets(name: &str) -> Vec<String> {
         })];
     })
     .await;
-    pbx.play(&Exchange::load(&path).unwrap()).await;
+    let behind = pbx.play(&Exchange::load(&path).unwrap()).await.as_secs_f64();
     let rows = kamailio_rows(&path);
     wait("the Tasks", || world.tasks().len() >= rows.len()).await;
     let (mut tasks, mut wrong) = (world.tasks(), Vec::new());
@@ -359,7 +359,7 @@ async fn faults_over_sockets(name: &str) -> Vec<String> {
                 && row.dispositions.iter().any(|word| task["CallDisposition"] == **word)
                 && row.party.as_ref().is_none_or(|number| told.contains(number.as_str()))
                 && (row.party.is_some() || task["Subject"].as_str().unwrap().contains("withheld"))
-                && (seconds - row.talk).abs() <= 2.0
+                && (seconds - row.talk).abs() <= 2.0 + behind
         };
         match tasks.iter().position(fits) {
             Some(index) => drop(tasks.remove(index)),
@@ -369,9 +369,8 @@ async fn faults_over_sockets(name: &str) -> Vec<String> {
             )),
         }
     }
-    let of = |task: &Record| {
-        format!("{} {} {} s", task["Subject"], task["CallDisposition"], task["CallDurationInSeconds"])
-    };
+    let of =
+        |task: &Record| format!("{} {} {} s", task["Subject"], task["CallDisposition"], task["CallDurationInSeconds"]);
     wrong.extend(tasks.iter().map(|task| format!("{name}: too many: {}", of(task))));
     world.bridge.stop().await;
     wrong

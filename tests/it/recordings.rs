@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::support::people::people;
 use crate::support::truth;
-use crate::support::verdict::{Scene, compare};
+use crate::support::verdict::{ROUNDED, Scene, compare};
 use crate::support::world::{World, wait};
 
 /// Worlds at the same time, on a machine with two cores.
@@ -29,7 +29,7 @@ async fn faults(path: &Path, mode: PhoneTokens) -> Vec<String> {
     let expected = rows.iter().filter(|row| row.logged).count();
     wait("the Tasks", || world.tasks().len() >= expected).await;
     world.settled().await;
-    let scene = Scene { salesforce: &world.salesforce, screens: &world.screens };
+    let scene = Scene { salesforce: &world.salesforce, screens: &world.screens, slack: ROUNDED };
     let mut faults = compare(&scene, &rows, &people).await;
     for fault in &mut faults {
         *fault = format!("{}: {fault}", path.file_stem().unwrap().to_string_lossy());

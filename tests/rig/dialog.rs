@@ -6,10 +6,11 @@ use ctibridge::feeds::{self, sip_dialog};
 use ctibridge::secret::Secret;
 
 use super::kamailio::{self, Kamailio, SIP};
+use super::stalls::Stalls;
 use super::support::mirror::{KAMAILIO, Mirror};
 use super::support::people::people;
 use super::support::truth::{Row, line_of};
-use super::support::verdict::{Scene, compare};
+use super::support::verdict::{ROUNDED, Scene, compare};
 use super::support::world::{comes, settled};
 
 const CALLS: [(&str, &str); 13] = [
@@ -67,30 +68,39 @@ async fn place(script: &str, number: &str, rows: &mut Vec<Row>) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Kamailio and sipp: see tests/rig/kamailio/README.md"]
-async fn each_call_of_a_live_kamailio_is_seen_by_subscription() {
-    for transport in ["udp", "tcp"] {
-        let mut rows = Vec::new();
-        let known =
-            |number: &str| line_of(1, &format!("answered\t{number}\t+441134960201\t201\t201\t1\t1\tcaller-hangs-up"));
-        let all: Vec<Row> = CALLS.iter().map(|(_, number)| known(number)).chain([known(AFTER_RESTART)]).collect();
-        let people = people(&all);
-        let kamailio = Kamailio::start(9).await;
-        let bridge = Mirror::with(&KAMAILIO, &people.seed, |config| config.feeds = vec![watching(transport)]).await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        for (script, number) in CALLS {
-            place(script, number, &mut rows).await;
-        }
-        kamailio.kill();
-        tokio::time::sleep(NOTICED).await;
-        let kamailio = Kamailio::start(9).await;
-        tokio::time::sleep(TRIED_AGAIN).await;
-        place("answered", AFTER_RESTART, &mut rows).await;
-        let expected = rows.iter().filter(|row| row.logged).count();
-        comes(|| bridge.salesforce.rows("Task").len() >= expected).await;
-        settled(&bridge.bridge).await;
-        let scene = Scene { salesforce: &bridge.salesforce, screens: &bridge.screens };
-        let faults = compare(&scene, &rows, &people).await;
-        assert!(faults.is_empty(), "{transport}\n{}\n{rows:#?}", faults.join("\n"));
-        drop(kamailio);
+async fn each_call_of_a_live_kamailio_is_seen_by_subscription_over_udp() {
+    subscribe_over("udp").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kamailio and sipp: see tests/rig/kamailio/README.md"]
+async fn each_call_of_a_live_kamailio_is_seen_by_subscription_over_tcp() {
+    subscribe_over("tcp").await;
+}
+
+async fn subscribe_over(transport: &str) {
+    let stalls = Stalls::watch();
+    let mut rows = Vec::new();
+    let known =
+        |number: &str| line_of(1, &format!("answered\t{number}\t+441134960201\t201\t201\t1\t1\tcaller-hangs-up"));
+    let all: Vec<Row> = CALLS.iter().map(|(_, number)| known(number)).chain([known(AFTER_RESTART)]).collect();
+    let people = people(&all);
+    let kamailio = Kamailio::start(9).await;
+    let bridge = Mirror::with(&KAMAILIO, &people.seed, |config| config.feeds = vec![watching(transport)]).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for (script, number) in CALLS {
+        place(script, number, &mut rows).await;
     }
+    kamailio.kill();
+    tokio::time::sleep(NOTICED).await;
+    let kamailio = Kamailio::start(9).await;
+    tokio::time::sleep(TRIED_AGAIN).await;
+    place("answered", AFTER_RESTART, &mut rows).await;
+    let expected = rows.iter().filter(|row| row.logged).count();
+    comes(|| bridge.salesforce.rows("Task").len() >= expected).await;
+    settled(&bridge.bridge).await;
+    let scene = Scene { salesforce: &bridge.salesforce, screens: &bridge.screens, slack: ROUNDED + stalls.longest() };
+    let faults = compare(&scene, &rows, &people).await;
+    assert!(faults.is_empty(), "\n{}\n{rows:#?}", faults.join("\n"));
+    drop(kamailio);
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::kamailio::{self, Kamailio};
+use super::stalls::Stalls;
 use super::support::mirror::{KAMAILIO, Mirror, folder};
 use super::support::people::{People, people};
 use super::support::truth::{Row, line_of, table};
-use super::support::verdict::{Scene, compare};
+use super::support::verdict::{ROUNDED, Scene, compare};
 use super::support::world::{comes, settled};
 
 /// The scripts that place one call each, and who calls or is called, so that the calls can be told apart.
@@ -44,11 +45,11 @@ async fn place(script: &str, environment: &[(&str, &str)], rows: &mut Vec<Row>) 
     }
 }
 
-async fn verdict(mirror: &Mirror, people: &People, rows: &[Row]) {
+async fn verdict(mirror: &Mirror, people: &People, rows: &[Row], stalls: &Stalls) {
     let expected = rows.iter().filter(|row| row.logged).count();
     comes(|| mirror.salesforce.rows("Task").len() >= expected).await;
     settled(&mirror.bridge).await;
-    let scene = Scene { salesforce: &mirror.salesforce, screens: &mirror.screens };
+    let scene = Scene { salesforce: &mirror.salesforce, screens: &mirror.screens, slack: ROUNDED + stalls.longest() };
     let faults = compare(&scene, rows, people).await;
     assert!(faults.is_empty(), "\n{}\n{rows:#?}", faults.join("\n"));
 }
@@ -56,7 +57,7 @@ async fn verdict(mirror: &Mirror, people: &People, rows: &[Row]) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Kamailio and sipp: see tests/rig/kamailio/README.md"]
 async fn each_call_of_a_live_kamailio_is_one_task_and_its_pops() {
-    let people = everybody();
+    let (people, stalls) = (everybody(), Stalls::watch());
     let mirror = Mirror::new(&KAMAILIO, &people.seed).await;
     let kamailio = Kamailio::start(mirror.port).await;
     let mut rows = Vec::new();
@@ -77,20 +78,20 @@ async fn each_call_of_a_live_kamailio_is_one_task_and_its_pops() {
     };
     let ((), kamailio) = tokio::join!(place("answered", &talk, &mut rows), restart);
     place("many", &[], &mut rows).await;
-    verdict(&mirror, &people, &rows).await;
+    verdict(&mirror, &people, &rows, &stalls).await;
     drop(kamailio);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Kamailio and sipp: see tests/rig/kamailio/README.md"]
 async fn a_live_kamailio_mirrors_over_tcp_just_as_well() {
-    let people = everybody();
+    let (people, stalls) = (everybody(), Stalls::watch());
     let mirror = Mirror::new(&KAMAILIO, &people.seed).await;
     let kamailio = Kamailio::start_with(mirror.port, &[("HEP_TRANSPORT", ";transport=tcp")]).await;
     let mut rows = Vec::new();
     for (script, number) in [CALLS[0], CALLS[4], CALLS[11]] {
         place(script, &[("FROM", number)], &mut rows).await;
     }
-    verdict(&mirror, &people, &rows).await;
+    verdict(&mirror, &people, &rows, &stalls).await;
     drop(kamailio);
 }

@@ -6,6 +6,7 @@
 mod dialog;
 mod hep;
 mod kamailio;
+mod stalls;
 #[path = "../it/support/mod.rs"]
 #[expect(dead_code, reason = "shared with the other stories, which use the rest")]
 mod support;

@@ -248,6 +248,7 @@ impl Store {
             field: object.fields.get(usize::from(hit.field)).cloned().unwrap_or_default(),
             exactness: hit.fit.exactness(),
             group: 0,
+            class: 0,
             reason: String::new(),
         };
         Some(Candidate { fit: hit.fit, found })

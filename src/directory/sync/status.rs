@@ -24,6 +24,8 @@ pub struct Status {
     pub loaded: u64,
     /// Rows of the first load, as far as they were counted.
     pub of: u64,
+    /// Objects that are being read as a whole, or are about to be.
+    pub readings: usize,
     /// When the index last was as the org.
     pub synced_at: Option<Timestamp>,
     /// Times that changes were asked for since the start.

@@ -192,11 +192,13 @@ impl Notifier {
         Some((one.call_id, one.watcher, one.us, one.contact))
     }
 
-    /// Plays what was notified once, at the pace that it had; waits until all its extensions are subscribed to.
-    pub async fn play(&self, exchange: &Exchange) {
+    /// Plays what was notified once, at the pace that it had; waits until all its extensions are subscribed to. Gives how much
+    /// behind that pace the slowest was, on a machine that has other things to do.
+    pub async fn play(&self, exchange: &Exchange) -> Duration {
         let all = exchange.notifications();
+        let mut behind = Duration::ZERO;
         let Some(began) = exchange.messages.first().map(|message| message.at) else {
-            return;
+            return behind;
         };
         let mut first: BTreeMap<&str, &Notification> = BTreeMap::new();
         for notification in &all {
@@ -214,10 +216,13 @@ impl Notifier {
             if notification.state == "terminated" {
                 continue;
             }
-            sleep_until(start + notification.at.duration_since(began).unsigned_abs()).await;
+            let due = start + notification.at.duration_since(began).unsigned_abs();
+            sleep_until(due).await;
             let Notification { extension, state, content_type, body, .. } = notification;
             self.notify(extension, state, content_type, body).await;
+            behind = behind.max(due.elapsed());
         }
+        behind
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whether Tasks and pops are those that the truth asks for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use ctibridge::calls::record::CallKey;
 use ctibridge::sim::Salesforce;
@@ -11,10 +12,15 @@ use super::sse::Screen;
 use super::truth::Row;
 use super::world::{Record, comes};
 
+/// The Tasks' whole seconds against the recordings' hundredths.
+pub const ROUNDED: Duration = Duration::from_secs(1);
+
 /// What came of some calls.
 pub struct Scene<'a> {
     pub salesforce: &'a Salesforce,
     pub screens: &'a [(String, Screen)],
+    /// What talk may be longer or shorter by than the truth says.
+    pub slack: Duration,
 }
 
 /// What is wrong with the Tasks and pops of these calls.
@@ -48,14 +54,14 @@ pub async fn compare(scene: &Scene<'_>, rows: &[Row], people: &People) -> Vec<St
         };
         let best = tasks.iter().enumerate().filter(|(_, task)| fits(task)).min_by_key(|(index, task)| {
             let own = task["CallObject"].as_str().map(str::to_owned) == key_of(row);
-            (!own, !row_faults(row, task, &users).is_empty(), *index)
+            (!own, !row_faults(row, task, &users, scene.slack).is_empty(), *index)
         });
         let Some((index, _)) = best else {
             faults.push(format!("row {}: no Task for {} {who:?}", row.number, row.direction));
             continue;
         };
         let task = tasks.remove(index);
-        let mut found = row_faults(row, &task, &users);
+        let mut found = row_faults(row, &task, &users, scene.slack);
         found.extend(pop_faults(row, &task, scene, who.as_deref()).await);
         faults.extend(found.into_iter().map(|fault| format!("row {}: {fault}", row.number)));
     }
@@ -70,7 +76,7 @@ fn key_of(row: &Row) -> Option<String> {
     row.call_id.as_ref().map(|id| CallKey::new("hq", "pbx1", id).as_str().to_owned())
 }
 
-fn row_faults(row: &Row, task: &Record, users: &BTreeMap<String, String>) -> Vec<String> {
+fn row_faults(row: &Row, task: &Record, users: &BTreeMap<String, String>, slack: Duration) -> Vec<String> {
     let mut faults = Vec::new();
     let mut must = |holds: bool, what: String| {
         if !holds {
@@ -80,7 +86,7 @@ fn row_faults(row: &Row, task: &Record, users: &BTreeMap<String, String>) -> Vec
     let disposition = task["CallDisposition"].as_str().unwrap();
     must(row.dispositions.iter().any(|it| it == disposition), format!("{disposition}, not {:?}", row.dispositions));
     let seconds = task["CallDurationInSeconds"].as_f64().unwrap();
-    must((seconds - row.talk).abs() <= 1.0, format!("talk {seconds} s, not {}", row.talk));
+    must((seconds - row.talk).abs() <= slack.as_secs_f64(), format!("talk {seconds} s, not {}", row.talk));
     let owner = users.get(task["OwnerId"].as_str().unwrap());
     must(row.owner.is_none() || row.owner.as_ref() == owner, format!("owner {owner:?}, not {:?}", row.owner));
     let description = task["Description"].as_str().unwrap();
