@@ -133,7 +133,7 @@ fn snapshots(index: &Index, plan: &NumberPlan) {
         snapshot::load(&path, &loaded).unwrap();
         assert_eq!(loaded.find(&plan.read(&format!("+{}", number(77))))[0].id, id("003", 77));
         best = best.min(began.elapsed());
-        least = least.min(processor_time() - before);
+        least = least.min(processor_time().saturating_sub(before));
     }
     let (best, least) = (best.as_secs_f64() * 1e3, least.as_secs_f64() * 1e3);
     println!("{:<60}{best:>10.0} ms", "snapshot read, verified and looked up in (best of 5)");
@@ -173,7 +173,7 @@ fn look_ups(index: &Index) {
 fn time(numbers: &[u64], found: usize, mut look: impl FnMut(u64) -> usize) -> f64 {
     let before = thread_time();
     let count: usize = numbers.iter().map(|&number| look(number)).sum();
-    let took = thread_time() - before;
+    let took = thread_time().saturating_sub(before);
     assert_eq!(count, found);
     took.as_secs_f64() * 1e9 / float(numbers.len() as u64)
 }
