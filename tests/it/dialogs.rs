@@ -369,9 +369,8 @@ async fn faults_over_sockets(name: &str) -> Vec<String> {
             )),
         }
     }
-    let of = |task: &Record| {
-        format!("{} {} {} s", task["Subject"], task["CallDisposition"], task["CallDurationInSeconds"])
-    };
+    let of =
+        |task: &Record| format!("{} {} {} s", task["Subject"], task["CallDisposition"], task["CallDurationInSeconds"]);
     wrong.extend(tasks.iter().map(|task| format!("{name}: too many: {}", of(task))));
     world.bridge.stop().await;
     wrong
