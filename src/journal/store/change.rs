@@ -21,17 +21,13 @@ pub(super) async fn apply_all<'a>(
 ) -> Written<Vec<Outcome>> {
     let (mut outcomes, mut over) = (Vec::new(), Vec::new());
     for op in ops {
-        match op {
-            Op::Ended { call, record, answer } => over.push(Ended { call, record, answer: answer.as_deref() }),
-            Op::Flush => {}
-            other => {
-                ended::insert(connection, &over).await?;
-                over.clear();
-                outcomes.push(apply(connection, other).await?);
-                continue;
-            }
+        if let Op::Ended { call, record, answer } = op {
+            over.push(Ended { call, record, answer: answer.as_deref() });
+        } else if !matches!(op, Op::Flush) {
+            ended::insert(connection, &over).await?;
+            over.clear();
         }
-        outcomes.push(Outcome::Safe);
+        outcomes.push(apply(connection, op).await?);
     }
     ended::insert(connection, &over).await?;
     Ok(outcomes)
@@ -41,6 +37,7 @@ async fn apply(connection: &mut SqliteConnection, op: &Op) -> Written<Outcome> {
     match op {
         Op::Keep { call, json } => keep(connection, call, json).await?,
         Op::Forget { call } => forget(connection, call).await?,
+        // A finished call is written with its neighbours.
         Op::Ended { .. } | Op::Flush => {}
         Op::Note { call, note } => {
             return note_call(connection, call, note).await.map(Outcome::Noted);
