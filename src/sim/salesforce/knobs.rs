@@ -19,7 +19,7 @@ pub struct Knobs {
     pub fault_kinds: Vec<FaultKind>,
     /// How long a fault that chance picked lasts, where it is one that lasts.
     pub hang_ms: u64,
-    /// Delay before each request is handled.
+    /// Delay before each request is handled; it is, also when its sender has gone meanwhile.
     pub latency_ms: u64,
     /// Seconds without use after which a session is gone.
     pub session_ttl_seconds: i64,

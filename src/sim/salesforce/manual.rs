@@ -10,7 +10,7 @@ const KNOBS: [(&str, &str); 40] = [
     ("fault_seed", "seed of that chance; setting it starts the sequence again"),
     ("fault_kinds", "which faults chance picks from"),
     ("hang_ms", "how long a fault that chance picked lasts"),
-    ("latency_ms", "delay before each request"),
+    ("latency_ms", "delay before each request; it is then done, also when its sender has gone"),
     ("session_ttl_seconds", "seconds without use after which a session is gone"),
     ("flows", "enabled ways to log in"),
     ("rotate_refresh_tokens", "each use of a refresh token gives a new one and ends the old"),
