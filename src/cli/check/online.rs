@@ -71,14 +71,12 @@ async fn salesforce(client: &Client, settings: &Settings, report: &mut Report) -
     }
     report.tell("agents", agents::mapped(client, settings).await)?;
     // Not every user may see the limits; each answer tells of the calls, too.
-    match limits.ok().or(client.health().api_used) {
-        Some(limits) => report.tell("API calls", budget(limits, settings).await),
-        None => {
-            let what = "not told; with View Setup and Configuration the user of ctibridge may see them (Setup: Permission Sets, \
-                        System Permissions)";
-            report.tell("API calls", Finding::Note(what.to_owned()))
-        }
-    }
+    let Some(limits) = limits.ok().or(client.health().api_used) else {
+        let what = "not told; with View Setup and Configuration the user of ctibridge may see them (Setup: Permission Sets, System \
+                    Permissions)";
+        return report.tell("API calls", Finding::Note(what.to_owned()));
+    };
+    report.tell("API calls", budget(limits, settings).await)
 }
 
 async fn who(client: &Client) -> Result<String, Error> {
