@@ -209,3 +209,33 @@ fn a_gap_begins_by_the_clock_as_it_was_set_right() {
     told.up();
     assert_eq!(told.records().last().unwrap().end_estimated, Some((cut_at, told.stamp())));
 }
+
+/// Phone 101, on leg `2`, has leg `3` called.
+fn calls_out(told: &mut Told) {
+    told.say(appears("2", phone("101"), Origin::CallsIn, "9030231250444"));
+    told.say(is_called("3", Side::Outside));
+    told.say(dials("2", "3", DialState::Started, Some(CALLER)));
+}
+
+#[test]
+fn whoever_hangs_up_on_the_busy_tone_has_not_given_up() {
+    for (cause, disposition) in [(Cause::Busy, Disposition::Busy), (Cause::Failed, Disposition::Failed)] {
+        let mut told = told();
+        calls_out(&mut told);
+        told.say(gone("3", cause));
+        told.say(hangs_up("2"));
+        told.say(gone("2", Cause::Normal));
+        assert_eq!(told.record().disposition, disposition);
+    }
+}
+
+#[test]
+fn whoever_hangs_up_while_it_rings_has_given_up() {
+    let mut told = told();
+    calls_out(&mut told);
+    told.say(dials("2", "3", DialState::Ringing, None));
+    told.say(hangs_up("2"));
+    told.say(gone("3", Cause::Failed));
+    told.say(gone("2", Cause::Normal));
+    assert_eq!(told.record().disposition, Disposition::NoAnswer);
+}
