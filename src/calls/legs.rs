@@ -46,6 +46,8 @@ pub(super) struct LiveLeg {
     pub ring: Ring,
     /// The far end gave up before it was put through.
     pub cancelled: bool,
+    /// The far end has hung up: what runs now only tidies up.
+    pub going: bool,
     pub call: Option<CallId>,
 }
 
@@ -100,6 +102,7 @@ impl Legs {
             held: false,
             ring: Ring::Never,
             cancelled: false,
+            going: false,
             call: None,
             leg,
         };

@@ -261,6 +261,7 @@ impl Switchboard {
         {
             live.dialed_now = dialed;
         }
+        let going = self.legs.get(leg).is_some_and(|live| live.going);
         let Some(call) = self.call_of(leg).and_then(|id| self.calls.get_mut(&id)) else {
             return;
         };
@@ -270,7 +271,7 @@ impl Switchboard {
                 call.voicemail(at);
                 call.turn_all(Turn::GoesOnElsewhere, None, &mut self.out);
             }
-            Application::Other if call.primary.as_ref() == Some(leg) => call.out_of_queue(),
+            Application::Other if call.primary.as_ref() == Some(leg) && !going => call.out_of_queue(),
             Application::Other => {}
         }
     }
@@ -280,6 +281,7 @@ impl Switchboard {
             return;
         };
         live.cancelled |= cancelled;
+        live.going = true;
         let by = match live.leg.side {
             Side::Outside => HungUpBy::OutsideParty,
             Side::Phone(_) => HungUpBy::Agent,

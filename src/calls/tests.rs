@@ -239,3 +239,25 @@ fn whoever_hangs_up_while_it_rings_has_given_up() {
     told.say(gone("2", Cause::Normal));
     assert_eq!(told.record().disposition, Disposition::NoAnswer);
 }
+
+#[test]
+fn what_runs_after_the_end_takes_nobody_out_of_the_queue() {
+    let mut told = told();
+    told.say(calls_in("1"));
+    told.say(runs("1", Application::Queue("support".into())));
+    told.say(hangs_up("1"));
+    told.say(runs("1", Application::Other));
+    told.say(gone("1", Cause::Normal));
+    assert_eq!(told.record().disposition, Disposition::Abandoned);
+}
+
+#[test]
+fn a_menu_behind_the_queue_takes_the_caller_out_of_it() {
+    let mut told = told();
+    told.say(calls_in("1"));
+    told.say(runs("1", Application::Queue("support".into())));
+    told.say(runs("1", Application::Other));
+    told.say(hangs_up("1"));
+    told.say(gone("1", Cause::Normal));
+    assert_eq!(told.record().disposition, Disposition::Missed);
+}
