@@ -199,7 +199,7 @@ impl Legs {
 
     /// Legs that the PBX called and that belong to no call yet.
     pub fn unplaced(&mut self) -> Vec<LegId> {
-        // Once it has a call, a leg is never without one.
+        // Once it has a call, a leg is never without one, if only one that is over.
         self.homeless.retain(|leg| self.live.get(leg).is_some_and(|live| live.call.is_none()));
         self.homeless.iter().cloned().collect()
     }

@@ -104,7 +104,8 @@ impl Switchboard {
         let (number, dialed) = self.dialed_number(root, leg);
         let placed_by = self.legs.get(root).and_then(LiveLeg::extension).cloned();
         let started = self.legs.get(root).map_or(Timestamp::UNIX_EPOCH, |live| live.since);
-        let free = self.legs.get(root).is_some_and(|live| live.call.is_none());
+        let own = self.legs.get(root).map(|live| live.call);
+        let free = own.is_some_and(|call| call.is_none_or(|id| !self.calls.contains_key(&id)));
         let id = self.begin(Call::new(Beginning {
             key: self.key(leg),
             feed: self.feed.clone(),

@@ -261,3 +261,24 @@ fn a_menu_behind_the_queue_takes_the_caller_out_of_it() {
     told.say(gone("1", Cause::Normal));
     assert_eq!(told.record().disposition, Disposition::Missed);
 }
+
+#[test]
+fn a_phone_that_dials_on_after_a_call_begins_another() {
+    let mut told = told();
+    calls_out(&mut told);
+    told.say(joins("2", "b"));
+    told.say(joins("3", "b"));
+    told.say(gone("3", Cause::Normal));
+    assert_eq!(told.record().disposition, Disposition::Answered);
+    // The first trunk fails, the second is rung.
+    told.say(is_called("4", Side::Outside));
+    told.say(dials("2", "4", DialState::Started, Some(CALLER)));
+    told.say(gone("4", Cause::Failed));
+    told.say(is_called("5", Side::Outside));
+    told.say(dials("2", "5", DialState::Started, Some(CALLER)));
+    told.say(hangs_up("2"));
+    told.say(gone("5", Cause::Failed));
+    told.say(gone("2", Cause::Normal));
+    let dispositions: Vec<_> = told.records().into_iter().map(|record| record.disposition).collect();
+    assert_eq!(dispositions, [Disposition::Answered, Disposition::NoAnswer]);
+}
