@@ -351,6 +351,7 @@ impl Switchboard {
         {
             call.note(at, Happening::Parked(None));
         }
+        self.place_all(at);
         self.rewire(&heard, at);
     }
 

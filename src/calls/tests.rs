@@ -282,3 +282,28 @@ fn a_phone_that_dials_on_after_a_call_begins_another() {
     let dispositions: Vec<_> = told.records().into_iter().map(|record| record.disposition).collect();
     assert_eq!(dispositions, [Disposition::Answered, Disposition::NoAnswer]);
 }
+
+#[test]
+fn a_phone_that_was_called_through_a_link_places_the_call_that_the_link_makes() {
+    let mut told = told();
+    for half in ["l1", "l2"] {
+        told.say(is_called(half, Side::Link("l".into())));
+    }
+    told.say(is_called("4", phone("101")));
+    told.say(dials("l2", "4", DialState::Ringing, None));
+    told.say(dials("l2", "4", DialState::Answered, None));
+    told.say(is_called("5", Side::Outside));
+    told.say(dials("l1", "5", DialState::Started, Some(CALLER)));
+    told.say(joins("4", "b"));
+    told.say(joins("l2", "b"));
+    let pops =
+        |step: &Step| matches!(step, Step::Pop { extension, state: PopState::Ringing, .. } if extension.0 == "101");
+    assert!(told.steps.iter().any(pops), "{:?}", told.steps);
+    told.say(gone("5", Cause::Busy));
+    told.say(gone("l1", Cause::Normal));
+    told.say(gone("l2", Cause::Normal));
+    told.say(gone("4", Cause::Normal));
+    let record = told.record();
+    assert_eq!(record.disposition, Disposition::Busy);
+    assert!(record.call.agents.iter().any(|part| part.extension.0 == "101" && part.dialed), "{record:?}");
+}
