@@ -156,7 +156,6 @@ impl Map {
             | Event::ChannelVarset { .. }
             | Event::ChannelCallerId { .. }
             | Event::ChannelHangupRequest { .. }
-            | Event::BridgeMerged { .. }
             | Event::BridgeBlindTransfer { .. }
             | Event::BridgeAttendedTransfer { .. }
             | Event::ApplicationReplaced { .. }
@@ -282,7 +281,6 @@ fn subject(event: &Event) -> Option<(&str, &Variables)> {
         Event::ChannelCreated { .. }
         | Event::ChannelVarset { channel: None }
         | Event::Dial { caller: None, .. }
-        | Event::BridgeMerged { .. }
         | Event::BridgeAttendedTransfer { .. }
         | Event::ApplicationReplaced { .. }
         | Event::Other => None,
@@ -439,6 +437,8 @@ mod tests {
         ] {
             assert_eq!(read_cause(cause, status), read, "{cause} {status:?}");
         }
+    }
+
     #[test]
     fn what_runs_in_extension_h_says_nothing_of_the_call() {
         let frame = |exten: &str| -> Frame {
@@ -449,8 +449,6 @@ mod tests {
         };
         assert_eq!(map().frame(frame("h")).events, []);
         assert_eq!(map().frame(frame("200")).events.len(), 1);
-    }
-
     }
 
     #[test]
