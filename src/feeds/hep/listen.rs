@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -30,6 +30,9 @@ const LOOK_UP: Duration = Duration::from_millis(200);
 /// Senders at once by TCP and TLS; more are refused.
 const MAX_CONNECTIONS: usize = 256;
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A sender by TCP that has been silent for so long is asked whether it is still there, and how often until it answers.
+const PROBE_AFTER: Duration = Duration::from_mins(1);
+const PROBE_EVERY: Duration = Duration::from_secs(15);
 /// After a failure to take a connection, which is likely to come again at once: too many open files.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -116,6 +119,7 @@ impl Receiver {
                 self.complaints.count(Complaint::Stranger);
                 continue;
             }
+            keep_alive(&socket);
             let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
                 self.complaints.count(Complaint::TooManyConnections);
                 continue;
@@ -162,6 +166,12 @@ impl Receiver {
     }
 }
 
+/// A sender that vanished without a word gives its place back; one that has nothing to say, at night, keeps it.
+fn keep_alive(socket: &TcpStream) {
+    let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY);
+    let _ = SockRef::from(socket).set_tcp_keepalive(&probes);
+}
+
 fn udp(on: Listen) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(on.address), Type::DGRAM, Some(Protocol::UDP))?;
     // As much as the kernel gives; less is no reason not to listen.
@@ -180,4 +190,19 @@ fn is_passing(kind: io::ErrorKind) -> bool {
             | io::ErrorKind::Interrupted
             | io::ErrorKind::ConnectionRefused
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sender_by_tcp_is_asked_whether_it_is_still_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _sender = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        assert!(!SockRef::from(&socket).keepalive().unwrap());
+        keep_alive(&socket);
+        assert!(SockRef::from(&socket).keepalive().unwrap());
+    }
 }
