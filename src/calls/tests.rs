@@ -307,3 +307,34 @@ fn a_phone_that_was_called_through_a_link_places_the_call_that_the_link_makes() 
     assert_eq!(record.disposition, Disposition::Busy);
     assert!(record.call.agents.iter().any(|part| part.extension.0 == "101" && part.dialed), "{record:?}");
 }
+
+#[test]
+fn a_call_that_one_feed_popped_is_not_popped_again_when_the_other_is_back() {
+    let mut told = told();
+    told.cut();
+    told.feed = "blf";
+    told.up();
+    told.say(calls_in("1"));
+    told.say(is_called("2", phone("101")));
+    told.say(dials("1", "2", DialState::Ringing, None));
+    told.feed = "pbx1";
+    let live = |what: What, dialed_by: Option<&str>, since: Timestamp| {
+        let What::Appeared(leg) = what else { panic!("{what:?}") };
+        let (ringing, application) = (dialed_by.is_some(), Application::Other);
+        LiveLeg { leg, since, ringing, bridge: None, dialed_by: dialed_by.map(id), application }
+    };
+    let since = told.stamp() - SignedDuration::from_secs(10);
+    told.wait(2);
+    told.up_with(vec![live(calls_in("1"), None, since), live(is_called("2", phone("101")), Some("1"), since)]);
+    told.wait(5);
+    let mut cards: BTreeMap<CallKey, i32> = BTreeMap::new();
+    for step in &told.steps {
+        match step {
+            Step::Pop { call, .. } => *cards.entry(call.key.clone()).or_default() += 1,
+            Step::Withdraw { call, reason: WithdrawReason::Moved, .. } => *cards.entry(call.clone()).or_default() -= 1,
+            _ => {}
+        }
+    }
+    let shown: Vec<_> = cards.into_iter().filter(|(_, cards)| *cards > 0).collect();
+    assert_eq!(shown, [(CallKey::new("hq", "blf", "1"), 1)]);
+}
