@@ -96,6 +96,7 @@ impl Hub {
     }
 
     /// Takes a call off an agent's screen. False when no live card shows it.
+    #[must_use]
     pub fn withdraw(&self, call: &CallKey, extension: &Extension, reason: WithdrawReason) -> bool {
         let mut screens = self.lock();
         let number = screens.last + 1;
