@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ctibridge::calls::Site;
@@ -15,6 +16,7 @@ use ctibridge::feeds::{self, Phones, StatusHandle, hep};
 use ctibridge::phone::NumberPlan;
 use ctibridge::secret::Secret;
 use flate2::read::GzDecoder;
+use socket2::{Domain, Socket, Type};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +25,9 @@ const PACKETS: usize = 100_000;
 const BURST: usize = 64;
 const RATE: u32 = 50_000;
 const SECONDS: u32 = 10;
+/// Packets that are sent in one go: one each twentieth of a millisecond is more than a sleep can do.
+const TOGETHER: u32 = 10;
+const MAKES_UP: Duration = Duration::from_millis(1);
 
 fn main() {
     let packets = packets();
@@ -49,6 +54,8 @@ fn main() {
         println!("{name:<32}{rate:>12.0} a second{:>10.2} us", 1e6 / rate);
     }
     println!("{steps} steps came of them");
+    sipcapture(&packets);
+    loss_of_receiving(&packets);
     loss(&packets);
 }
 
@@ -124,6 +131,128 @@ impl Follower {
     }
 }
 
+/// Sends them at [`RATE`] for [`SECONDS`]; tells how many, and how long it took. Who was kept from sending for a moment does not
+/// make up for it in one go, which would ask more than that rate.
+fn send_evenly(packets: &[Vec<u8>], port: u16) -> (u64, Duration) {
+    let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let (began, all) = (Instant::now(), RATE * SECONDS);
+    let mut due = began;
+    for (nth, packet) in (0..all).zip(packets.iter().cycle()) {
+        sender.send_to(packet, (Ipv4Addr::LOCALHOST, port)).unwrap();
+        if (nth + 1) % TOGETHER == 0 {
+            due += Duration::from_secs(1) * TOGETHER / RATE;
+            let now = Instant::now();
+            std::thread::sleep(due.saturating_duration_since(now));
+            due = due.max(now.checked_sub(MAKES_UP).unwrap_or(now));
+        }
+    }
+    (all.into(), began.elapsed())
+}
+
+/// What is lost where nothing is done but to receive: the least that this machine loses now.
+fn loss_of_receiving(packets: &[Vec<u8>]) {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+    socket.set_recv_buffer_size(8 << 20).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    println!("the kernel gives {} bytes to datagrams that wait", socket.recv_buffer_size().unwrap());
+    let socket = UdpSocket::from(socket);
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let reader = std::thread::spawn(move || {
+        let (mut buffer, mut read) = (vec![0; 65_535], 0_u64);
+        while socket.recv_from(&mut buffer).is_ok() {
+            read += 1;
+        }
+        read
+    });
+    let (all, took) = send_evenly(packets, port);
+    println!("{all} packets in {took:.2?} to a bare receiver: {} not read", all - reader.join().unwrap());
+}
+
+/// Kamailio's own receiver of mirrors, which reads each message and writes it into a file, by one process.
+const CAPTURE: &str = r#"
+debug=0
+log_stderror=yes
+children=1
+auto_aliases=no
+dns=no
+rev_dns=no
+disable_tcp=yes
+mpath="MODULES"
+loadmodule "pv.so"
+loadmodule "textops.so"
+loadmodule "db_flatstore.so"
+loadmodule "sipcapture.so"
+modparam("db_flatstore", "flush", 0)
+modparam("sipcapture", "db_url", "flatstore:ROWS")
+modparam("sipcapture", "hep_capture_on", 1)
+modparam("sipcapture", "capture_on", 1)
+modparam("sipcapture", "insert_retry_timeout", 0)
+route { sip_capture(); drop; }
+onreply_route { sip_capture(); drop; }
+"#;
+const MODULES: [&str; 3] = [
+    "/usr/lib/x86_64-linux-gnu/kamailio/modules",
+    "/usr/lib/aarch64-linux-gnu/kamailio/modules",
+    "/usr/lib64/kamailio/modules",
+];
+/// Of the times in `/proc/PID/stat`.
+const TICKS_A_SECOND: f64 = 100.0;
+
+/// What each packet costs Kamailio, where it is installed.
+fn sipcapture(packets: &[Vec<u8>]) {
+    let Some(modules) = MODULES.into_iter().find(|folder| Path::new(folder).join("sipcapture.so").exists()) else {
+        return println!("no Kamailio with sipcapture is installed: not compared");
+    };
+    let dir = tempfile::TempDir::new().unwrap();
+    let rows = dir.path().join("rows");
+    std::fs::create_dir(&rows).unwrap();
+    let config = CAPTURE.replace("MODULES", modules).replace("ROWS", rows.to_str().unwrap());
+    let file = dir.path().join("kamailio.cfg");
+    std::fs::write(&file, config).unwrap();
+    let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    let mut command = Command::new("kamailio");
+    command.arg("-f").arg(&file).args(["-l", &format!("udp:127.0.0.1:{port}"), "-DD", "-E"]);
+    command.arg("-Y").arg(dir.path()).arg("-w").arg(dir.path()).arg("-P").arg(dir.path().join("pid"));
+    let mut kamailio = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let (line, until) = (format!(":{port:04X} "), Instant::now() + Duration::from_secs(20));
+    while !std::fs::read_to_string("/proc/net/udp").unwrap().contains(&line) {
+        assert!(Instant::now() < until, "Kamailio does not listen");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    let before = cpu_of_children(kamailio.id());
+    let (all, took) = send_evenly(packets, port);
+    std::thread::sleep(Duration::from_secs(2));
+    let used = cpu_of_children(kamailio.id()) - before;
+    assert!(Command::new("kill").arg(kamailio.id().to_string()).status().unwrap().success());
+    kamailio.wait().unwrap();
+    let files = std::fs::read_dir(&rows).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+    let kept: usize = files.map(|file| String::from_utf8_lossy(&file).lines().count()).sum();
+    let kept = u32::try_from(kept).unwrap();
+    let each = used / f64::from(kept.max(1));
+    println!(
+        "{all} packets in {took:.2?} to Kamailio's sipcapture: {} not kept; one process, {:.2} us of CPU each, {:.0} a second and core",
+        all - u64::from(kept),
+        each * 1e6,
+        1.0 / each
+    );
+}
+
+/// Seconds that its processes have had of a CPU.
+fn cpu_of_children(of: u32) -> f64 {
+    let children = std::fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap();
+    let ticks = |pid: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let columns: Vec<f64> = stat
+            .rsplit_once(')')
+            .map(|(_, rest)| rest.split_ascii_whitespace().skip(11).take(2).map(|it| it.parse().unwrap()).collect())
+            .unwrap_or_default();
+        columns.iter().sum::<f64>()
+    };
+    children.split_ascii_whitespace().map(ticks).sum::<f64>() / TICKS_A_SECOND
+}
+
 /// The whole feed on a real socket with the kernel's usual buffers.
 fn loss(packets: &[Vec<u8>]) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -155,22 +284,13 @@ fn loss(packets: &[Vec<u8>]) {
     while !status.get().been_up {
         std::thread::sleep(Duration::from_millis(10));
     }
-    let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let (began, all) = (Instant::now(), RATE * SECONDS);
-    for (nth, packet) in (0..all).zip(packets.iter().cycle()) {
-        sender.send_to(packet, (Ipv4Addr::LOCALHOST, port)).unwrap();
-        if nth % 50 == 49 {
-            let due = began + Duration::from_secs(1) * (nth + 1) / RATE;
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        }
-    }
-    let took = began.elapsed();
-    std::thread::sleep(Duration::from_secs(1));
+    let (all, took) = send_evenly(packets, port);
+    // The feed asks the kernel once a second what it threw away.
+    std::thread::sleep(Duration::from_secs(3));
     let seen = status.get();
     println!(
-        "{all} packets in {took:.2?} to the whole feed: {} came, {} lost in the kernel, {} dropped",
-        seen.frames,
-        u64::from(all) - seen.frames,
+        "{all} packets in {took:.2?} to the whole feed: {} not read, {} told to be not read",
+        all - (seen.frames - seen.dropped),
         seen.dropped
     );
     stop.cancel();

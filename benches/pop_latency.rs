@@ -128,7 +128,7 @@ async fn measure(near: &Handle) {
             echo.print("  websocket echo of the same pace", &echo);
             times.print(&format!("  {}", case.name), &echo);
             let (p50, p99) = (times.at(50) - echo.at(50), times.at(99) - echo.at(99));
-            println!("{:<40}{p50:>8.0}{p99:>8.0}", "  above the echo");
+            println!("{:<40}{p50:>8.0}{p99:>8.0}{:>16}", "  above the echo", "(wish 150, 1000)");
         }
     }
 }
@@ -208,7 +208,8 @@ impl World {
         let rows = callers.into_iter().chain(others).zip(0..).map(|(number, nth)| Change::Put(contact(nth, number)));
         index.apply(rows.collect());
         index.synced(Timestamp::now());
-        assert_eq!(index.stats().numbers, u64::from(CONTACTS));
+        // The pretend org's own are in as well, where it is there.
+        assert!(index.stats().numbers >= u64::from(CONTACTS));
     }
 
     async fn run(&mut self, case: Case, nth_case: usize, calls: usize) -> Vec<Duration> {

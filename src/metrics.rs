@@ -60,6 +60,7 @@ pub struct Metrics {
     api_used: Gauge,
     api_allowed: Gauge,
     directory_age: Gauge,
+    started: Timestamp,
     directory_polls: Counter,
     directory_changes: Counter,
     directory: Family<KindLabel, Gauge>,
@@ -140,9 +141,8 @@ impl Metrics {
 
     /// When the local copy last was as the org, the times since the start that changes were asked for, and the changes that came.
     pub fn directory_sync(&self, synced_at: Option<Timestamp>, polls: u64, changes: u64) {
-        if let Some(at) = synced_at {
-            self.directory_age.set(Timestamp::now().duration_since(at).as_secs().max(0));
-        }
+        let since = synced_at.unwrap_or(self.started);
+        self.directory_age.set(Timestamp::now().duration_since(since).as_secs().max(0));
         self.directory_polls.inner().store(polls, Ordering::Relaxed);
         self.directory_changes.inner().store(changes, Ordering::Relaxed);
     }
@@ -196,6 +196,7 @@ impl Default for Metrics {
             api_used: Gauge::default(),
             api_allowed: Gauge::default(),
             directory_age: Gauge::default(),
+            started: Timestamp::now(),
             directory_polls: Counter::default(),
             directory_changes: Counter::default(),
             directory: Family::default(),

@@ -171,6 +171,18 @@ impl NumberPlan {
         self.read_external(&user)
     }
 
+    /// Reads a number of somebody outside that is written down: as [`read`](Self::read), also where it is as short as an extension.
+    #[must_use]
+    pub fn read_stored(&self, text: &str) -> PhoneNumber {
+        let read = self.read(text);
+        match &read {
+            PhoneNumber::Internal { digits } => {
+                Some(self.read_external(digits)).filter(|it| it.e164().is_some()).unwrap_or(read)
+            }
+            PhoneNumber::E164 { .. } | PhoneNumber::Withheld | PhoneNumber::Unreadable { .. } => read,
+        }
+    }
+
     /// Reads a number that an agent dialled: as [`read`](Self::read), without the outside prefix.
     #[must_use]
     pub fn read_dialed(&self, text: &str) -> PhoneNumber {

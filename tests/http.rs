@@ -228,6 +228,7 @@ fn contact(id: &str, name: &str) -> Match {
         field: "Phone".into(),
         exactness: Exactness::Exact,
         group: 0,
+        class: 0,
         reason: "same number".into(),
     }
 }
@@ -256,6 +257,7 @@ fn call(unique: &str, number: &str) -> OpenCall {
         agents: vec![AgentPart { extension: extension("101"), rang: true, dialed: false, talk_ms: 0, last_talk: None }],
         journey: Vec::new(),
         outside_legs: Vec::new(),
+        aliases: Vec::new(),
         seen: Timestamp::UNIX_EPOCH,
         voicemail: false,
     }

@@ -637,6 +637,31 @@ async fn the_browser_is_shown_why_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn with_every_safeguard_of_the_app_on_the_user_is_asked_and_may_say_no() {
+    let desk = Desk::new().await;
+    desk.salesforce.set(|knobs| {
+        (knobs.pkce_required, knobs.rotate_refresh_tokens, knobs.consent_page) = (true, true, true);
+        knobs.callbacks = vec![desk.redirect.clone()];
+    });
+    for (decision, says, ends) in [("deny", "refused in the browser", 1), ("allow", "has granted access", 0)] {
+        let login = Process::start(desk.command(&["login"], CODE));
+        let (login, address) = login.line().await;
+        let asks = browse(&address).await;
+        assert!(asks.contains("<li>api</li>") && asks.contains("<li>refresh_token</li>"), "{asks}");
+        let action = asks.split("action=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        let url = format!("{}{}", desk.salesforce.url(), action.replace("&amp;", "&"));
+        let page = http().post(url).form(&[("decision", decision)]).send().await.unwrap().text().await.unwrap();
+        assert!(page.contains(says), "{page}");
+        assert_eq!(code(&login.end().await), ends);
+    }
+    desk.client(CODE).users().await.unwrap();
+
+    desk.salesforce.set(|knobs| knobs.callbacks = vec![format!("{}/", desk.redirect)]);
+    let (_login, address) = Process::start(desk.command(&["login"], CODE)).line().await;
+    assert!(browse(&address).await.contains("redirect_uri_mismatch"), "the addresses differ by a stroke");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fresh_app_is_waited_for_and_that_is_said() {
     let desk = Desk::new().await;
     desk.log_in().await;

@@ -397,6 +397,19 @@ fn each_mistake_is_told_where_it_is() {
             "ctibridge.toml:2: log.settle_after: is no duration; expected a number and its unit, such as \"800ms\", \"2s\" or \"11m\"",
         ),
         (
+            "[log]\nkeep_done = '2 months'".into(),
+            "ctibridge.toml:2: log.keep_done: is no duration; expected a number and its unit, such as \"800ms\", \"2s\" or \"11m\"",
+        ),
+        (
+            "[log]\nkeep_done = '-7d'".into(),
+            "ctibridge.toml:2: log.keep_done: is no duration; expected a number and its unit, such as \"800ms\", \"2s\" or \"11m\"",
+        ),
+        ("[log]\nkeep_done = '4000d'".into(), "ctibridge.toml:2: log.keep_done: is 96000h; expected 1h to 87600h"),
+        (
+            format!("{org}request_timeout = '200ms'"),
+            "ctibridge.toml:5: salesforce.request_timeout: is 200ms; expected 1s to 10m",
+        ),
+        (
             "[log]\nsubject = '{{ caller'".into(),
             "ctibridge.toml:2: log.subject: is no template: unexpected end of input, expected end of variable block; expected a template such as \"{{ direction }} call\"",
         ),
@@ -611,4 +624,12 @@ fn a_reload_names_what_changed_and_what_needs_a_restart() {
     assert_eq!(changed, ["agent.101.devices", "agent.101.extension", "http.listen", "log.missed"]);
     let at_once: Vec<_> = changed.iter().map(|key| Settings::applies_at_once(key)).collect();
     assert_eq!(at_once, [false, true, false, true]);
+}
+
+#[test]
+fn logged_calls_are_kept_for_days_weeks_or_hours() {
+    for (text, hours) in [("7d", 168), ("1w", 168), ("36h", 36), ("1d 12h", 36)] {
+        let site = Site::new(&format!("{ORG}{FEED}[log]\nkeep_done = '{text}'"));
+        assert_eq!(site.settings().log.keep_done, std::time::Duration::from_hours(hours), "{text}");
+    }
 }

@@ -114,6 +114,7 @@ mod tests {
             field: "Phone".into(),
             exactness: Exactness::Exact,
             group,
+            class: group,
             reason: "Phone is this number".into(),
         }
     }

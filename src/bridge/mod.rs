@@ -37,7 +37,7 @@ use crate::http::{self, NotAnAddress};
 use crate::journal::{AgentUser, Journal, JournalError, TemplateError, sender};
 use crate::lifecycle::{Deaths, Tasks};
 use crate::metrics::{FeedState, Metrics};
-use crate::phone::PlanError;
+use crate::phone::{PhoneNumber, PlanError};
 use crate::pops::{AgentStore, AgentsError, Hub, UnknownCaller};
 use crate::salesforce::{self, Client};
 use crate::secret::Secret;
@@ -115,6 +115,7 @@ pub struct Bridge {
     /// Stopped in this order.
     feeds: Tasks,
     pump: Tasks,
+    /// What Salesforce is asked for unasked: the local copy, the consent, the first login.
     sync: Tasks,
     sender: Tasks,
     http: Tasks,
@@ -306,15 +307,15 @@ impl Bridge {
 
     fn recall_whom_callers_spoke_with(&self) {
         let (directory, journal, stop) =
-            (self.parts.directory.clone(), self.parts.journal.clone(), self.sender.stopping());
-        self.sender.spawn_short("recall", async move {
+            (self.parts.directory.clone(), self.parts.journal.clone(), self.sync.stopping());
+        self.sync.spawn_short("recall", async move {
             stop.run_until_cancelled(spoken::recall(directory, journal)).await;
         });
     }
 
     /// Logs in once, so that links, `/readyz` and the first pop need not wait for it.
     fn greet_salesforce(&self) {
-        let (directory, stop) = (self.parts.directory.clone(), self.sender.stopping());
+        let (directory, stop) = (self.parts.directory.clone(), self.sync.stopping());
         let greeting = async move {
             let mut backoff = Backoff::new(GREETING.0, GREETING.1);
             while let Err(error) = directory.prepare().await {
@@ -324,15 +325,15 @@ impl Bridge {
             }
             tracing::debug!("Salesforce is ready");
         };
-        self.sender.spawn_short("greeting", async move {
+        self.sync.spawn_short("greeting", async move {
             stop.run_until_cancelled(greeting).await;
         });
     }
 
     /// What must be done although nobody calls.
     fn look_after_salesforce(&self) {
-        let (client, stop) = (self.parts.client.clone(), self.sender.stopping());
-        self.sender.spawn("upkeep", async move {
+        let (client, stop) = (self.parts.client.clone(), self.sync.stopping());
+        self.sync.spawn("upkeep", async move {
             stop.run_until_cancelled(client.upkeep()).await;
         });
     }
@@ -351,6 +352,12 @@ impl Bridge {
             self.feeds.spawn("feed", feeds::run(feed, phones.clone(), messages.clone(), status.clone(), stop));
         }
     }
+}
+
+/// Whether the settings want this number to be left alone.
+#[must_use]
+pub fn ignores(config: &Config, number: &PhoneNumber) -> bool {
+    policy_of(config).ignores_number(number)
 }
 
 fn policy_of(config: &Config) -> Policy {

@@ -80,6 +80,7 @@ impl Call {
             agents: Vec::new(),
             journey: Vec::new(),
             outside_legs: Vec::new(),
+            aliases: Vec::new(),
             seen: started,
             voicemail: false,
         });

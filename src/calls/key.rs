@@ -15,9 +15,23 @@ pub(super) fn compose(bridge: &str, feed: &str, unique: &str) -> String {
     if plain.len() <= room && plain.bytes().all(is_safe) && !unique.contains('-') {
         return head + &plain;
     }
-    let digest = Sha256::digest(unique.as_bytes());
-    let hex = digest.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    let hex = hash(unique);
     head + hex.get(..room.min(22)).unwrap_or(&hex)
+}
+
+/// The key of one agent's part: `KEY-EXTENSION`; an extension that is too long is replaced by its hash.
+pub(super) fn of_agent(call: &str, extension: &str) -> String {
+    let plain: String = extension.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    if call.len() + 1 + plain.len() <= MAX_KEY {
+        return format!("{call}-{plain}");
+    }
+    let room = MAX_KEY.saturating_sub(call.len() + 1);
+    let hash = hash(extension);
+    format!("{call}-{}", hash.get(..room).unwrap_or(&hash))
+}
+
+fn hash(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 fn is_safe(byte: u8) -> bool {
@@ -38,6 +52,15 @@ mod tests {
         let hashed = compose("hq", "pbx1", "3c26 70/9@host");
         assert_eq!(hashed.len(), "hq-pbx1-".len() + 22);
         assert_ne!(compose("hq", "pbx1", "1-2"), compose("hq", "pbx1", "1.2"));
+    }
+
+    #[test]
+    fn no_key_is_longer_than_64_with_any_agent_behind_it() {
+        let long = compose(&"b".repeat(90), &"f".repeat(90), &"x".repeat(300));
+        let keys = ["101", "reception_desk_2", "reception_desk_3"].map(|extension| of_agent(&long, extension));
+        assert!(keys.iter().all(|key| key.len() <= MAX_KEY), "{keys:?}");
+        assert!(keys[0].ends_with("-101"));
+        assert_ne!(keys[1], keys[2]);
     }
 
     #[test]

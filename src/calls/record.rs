@@ -120,6 +120,9 @@ pub struct OpenCall {
     pub journey: Vec<JourneyStep>,
     /// The PBX's ids of the legs that lead outside; the call is taken up again by them.
     pub outside_legs: Vec<String>,
+    /// What another feed of the same phone system calls it; none of these is a call of its own.
+    #[serde(default)]
+    pub aliases: Vec<CallKey>,
     /// The last time stamp of the PBX that the call was known to be up.
     pub seen: Timestamp,
     /// A mailbox has answered.
@@ -147,6 +150,12 @@ impl CallKey {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The key of one agent's part of the call.
+    #[must_use]
+    pub fn of_agent(&self, extension: &Extension) -> String {
+        super::key::of_agent(&self.0, &extension.0)
     }
 }
 
@@ -187,6 +196,14 @@ impl Direction {
             Self::Outbound => "outbound",
             Self::Internal => "internal",
         }
+    }
+}
+
+impl OpenCall {
+    /// Whether this is its key, or what another feed calls it.
+    #[must_use]
+    pub fn is_called(&self, key: &str) -> bool {
+        self.key.as_str() == key || self.aliases.iter().any(|alias| alias.as_str() == key)
     }
 }
 

@@ -109,6 +109,6 @@ impl Tracker {
     /// The calls that are not over.
     pub fn open_calls(&self) -> Vec<OpenCall> {
         let all = self.feeds.values().flat_map(Switchboard::open_calls);
-        all.filter(|call| self.twins.shows(&call.key)).collect()
+        all.filter(|call| self.twins.shows(&call.key)).map(|call| self.twins.named(call)).collect()
     }
 }

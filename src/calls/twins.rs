@@ -1,8 +1,8 @@
 //! Two feeds that watch one phone system: what both see of a call is one call. Pure.
 //!
 //! One of the two leads (`same_pbx_as` of the other names it). A call gets its key from the feed that showed it first; the other's id of
-//! it is another name for it from then on, and what that feed says is not told. Only while the feed that shows a call is lost is the
-//! other listened to: it goes on with agents' screens, and ends the call.
+//! it is an alias of that key from then on, kept on disk with the call, and what that feed says is not told. Only while the feed that
+//! shows a call is not up is the other listened to: it goes on with agents' screens, and ends the call.
 //!
 //! Two calls are one when
 //!
@@ -17,7 +17,7 @@
 //!
 //! A call that only the other feed sees waits [`PATIENCE`] for the leader before it is shown as one of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -43,7 +43,8 @@ pub(super) struct Twins {
     /// Follower, leader.
     leaders: BTreeMap<String, String>,
     seen: BTreeMap<CallKey, Seen>,
-    lost: BTreeSet<String>,
+    /// Whether a feed is up; one that is not here has not been up yet.
+    up: BTreeMap<String, bool>,
 }
 
 /// A call of one of the feeds.
@@ -59,8 +60,8 @@ struct Seen {
 
 #[derive(Debug)]
 enum Fate {
-    /// It is told under its own key; the other feed's name for it, once that is known.
-    Shown(Option<CallKey>),
+    /// It is told under its own key.
+    Shown,
     /// The same as this one, which is shown.
     Alias(CallKey),
     /// The leader may yet show it.
@@ -70,6 +71,18 @@ enum Fate {
 }
 
 impl Seen {
+    fn is_shown(&self) -> bool {
+        matches!(self.fate, Fate::Shown)
+    }
+
+    /// No other name of it is known, nor is it one.
+    fn is_unpaired(&self) -> bool {
+        match self.fate {
+            Fate::Shown | Fate::Held { .. } => self.call.aliases.is_empty(),
+            Fate::Alias(_) | Fate::Done => false,
+        }
+    }
+
     /// A call whose end the other feed told is known for as long as its own feed may come back with it.
     fn forgotten_at(&self) -> Option<Instant> {
         let after = if matches!(self.fate, Fate::Done) { LONG_AFTER } else { AFTER };
@@ -79,10 +92,10 @@ impl Seen {
 
 impl Twins {
     pub fn new(leaders: BTreeMap<String, String>, open: &[OpenCall]) -> Self {
-        let mut twins = Self { leaders, seen: BTreeMap::new(), lost: BTreeSet::new() };
+        let mut twins = Self { leaders, seen: BTreeMap::new(), up: BTreeMap::new() };
         for call in open {
             if twins.concerns(&call.feed) {
-                let seen = Seen { call: call.clone(), fate: Fate::Shown(None), told: None, ended: None };
+                let seen = Seen { call: call.clone(), fate: Fate::Shown, told: None, ended: None };
                 twins.seen.insert(call.key.clone(), seen);
             }
         }
@@ -90,16 +103,24 @@ impl Twins {
     }
 
     pub fn lost(&mut self, feed: &str) {
-        self.lost.insert(feed.to_owned());
+        self.up.insert(feed.to_owned(), false);
     }
 
     pub fn up(&mut self, feed: &str) {
-        self.lost.remove(feed);
+        self.up.insert(feed.to_owned(), true);
     }
 
     /// Whether a call of this key is told of.
     pub fn shows(&self, key: &CallKey) -> bool {
-        self.seen.get(key).is_none_or(|seen| matches!(seen.fate, Fate::Shown(_)))
+        self.seen.get(key).is_none_or(Seen::is_shown)
+    }
+
+    /// What is to be kept of an open call: with its other names.
+    pub fn named(&self, call: OpenCall) -> OpenCall {
+        match self.seen.get(&call.key) {
+            Some(seen) => OpenCall { aliases: seen.call.aliases.clone(), ..call },
+            None => call,
+        }
     }
 
     /// What one feed's steps come to.
@@ -119,7 +140,7 @@ impl Twins {
             .values()
             .filter_map(|seen| match &seen.fate {
                 Fate::Held { until, .. } => Some(*until),
-                Fate::Shown(_) | Fate::Alias(_) | Fate::Done => seen.forgotten_at(),
+                Fate::Shown | Fate::Alias(_) | Fate::Done => seen.forgotten_at(),
             })
             .min()
     }
@@ -132,7 +153,7 @@ impl Twins {
                 && *until <= now
             {
                 out.append(steps);
-                seen.fate = Fate::Shown(None);
+                seen.fate = Fate::Shown;
                 seen.told = Some(now);
             }
         }
@@ -147,12 +168,12 @@ impl Twins {
     fn step(&mut self, feed: &str, step: Step, now: Instant, out: &mut Vec<Step>) {
         let key = key_of(&step).clone();
         let mut is_end = false;
-        self.learn(feed, &key, &step, now);
+        self.learn(feed, &key, &step, now, out);
         let Some(seen) = self.seen.get_mut(&key) else {
             return out.push(step);
         };
         match &mut seen.fate {
-            Fate::Shown(_) => out.push(step),
+            Fate::Shown => out.push(with_names(step, &seen.call.aliases)),
             Fate::Held { steps, .. } => steps.push(step),
             Fate::Done => is_end = matches!(step, Step::Ended(_)),
             Fate::Alias(of) => {
@@ -168,62 +189,76 @@ impl Twins {
     }
 
     /// Takes down what a step tells of its call.
-    fn learn(&mut self, feed: &str, key: &CallKey, step: &Step, now: Instant) {
+    fn learn(&mut self, feed: &str, key: &CallKey, step: &Step, now: Instant, out: &mut Vec<Step>) {
         let (call, ended) = match step {
             Step::Keep(call) | Step::Pop { call, .. } | Step::Update { call, .. } => (call, None),
             Step::Ended(record) => (&record.call, Some(now)),
             Step::Withdraw { .. } => return,
-            Step::Forget { into, .. } => return self.merge(key, into.as_ref()),
+            Step::Forget { into, .. } => return self.merge(key, into.as_ref(), out),
         };
         if let Some(seen) = self.seen.get_mut(key) {
-            seen.call = call.clone();
+            let aliases = std::mem::take(&mut seen.call.aliases);
+            seen.call = OpenCall { aliases, ..call.clone() };
             seen.ended = seen.ended.or(ended);
             return;
         }
-        let follows = self.leaders.get(feed).is_some_and(|leader| !self.lost.contains(leader));
-        let fate = if follows { Fate::Held { until: now + PATIENCE, steps: Vec::new() } } else { Fate::Shown(None) };
-        let told = (!follows).then_some(now);
+        let follows = self.leaders.get(feed).is_some_and(|leader| self.up.get(leader) != Some(&false));
+        let known_as = self.seen.values().find(|seen| seen.is_shown() && seen.call.aliases.contains(key));
+        let fate = match known_as {
+            Some(shown) => Fate::Alias(shown.call.key.clone()),
+            None if follows => Fate::Held { until: now + PATIENCE, steps: Vec::new() },
+            None => Fate::Shown,
+        };
+        let told = matches!(fate, Fate::Shown).then_some(now);
         self.seen.insert(key.clone(), Seen { call: call.clone(), fate, told, ended });
     }
 
-    /// A call became part of another of its feed: so does its other name.
-    fn merge(&mut self, key: &CallKey, into: Option<&CallKey>) {
+    /// A call became part of another of its feed: its other names are that one's.
+    fn merge(&mut self, key: &CallKey, into: Option<&CallKey>, out: &mut Vec<Step>) {
         let Some(gone) = self.seen.remove(key) else { return };
-        let (Fate::Shown(Some(other)), Some(into)) = (gone.fate, into) else {
-            return;
-        };
-        if let Some(alias) = self.seen.get_mut(&other) {
-            alias.fate = Fate::Alias(into.clone());
+        if let Some(into) = into.filter(|_| gone.is_shown() && !gone.call.aliases.is_empty()) {
+            self.name(into, gone.call.aliases);
+            out.extend(self.kept(into));
         }
-        if let Some(Seen { fate: Fate::Shown(twin), .. }) = self.seen.get_mut(into) {
-            twin.get_or_insert(other);
+    }
+
+    /// These are other names for this call from now on.
+    fn name(&mut self, shown: &CallKey, names: Vec<CallKey>) {
+        for name in names {
+            if let Some(seen) = self.seen.get_mut(&name) {
+                seen.fate = Fate::Alias(shown.clone());
+            }
+            if let Some(seen) = self.seen.get_mut(shown).filter(|seen| !seen.call.aliases.contains(&name)) {
+                seen.call.aliases.push(name);
+            }
         }
+    }
+
+    /// What is to be kept of a call whose names have changed.
+    fn kept(&self, key: &CallKey) -> Option<Step> {
+        let seen = self.seen.get(key).filter(|seen| seen.is_shown() && seen.ended.is_none())?;
+        Some(Step::Keep(seen.call.clone()))
     }
 
     /// Finds the same call among the other feed's.
     fn match_up(&mut self, key: &CallKey, out: &mut Vec<Step>) {
-        let Some(own) = self.seen.get(key).filter(|seen| matches!(seen.fate, Fate::Shown(None) | Fate::Held { .. }))
-        else {
+        let Some(own) = self.seen.get(key).filter(|seen| seen.is_unpaired()) else {
             return;
         };
-        let may_be = |it: &Seen| match &it.fate {
-            Fate::Shown(None) | Fate::Held { .. } => true,
-            // The leader's calls are not split by what the other feed takes them for.
-            Fate::Shown(Some(_)) => self.leaders.contains_key(&own.call.feed),
-            Fate::Alias(_) | Fate::Done => false,
-        };
+        // The leader's calls are not split by what the other feed takes them for.
+        let may_be = |it: &Seen| it.is_unpaired() || (it.is_shown() && self.leaders.contains_key(&own.call.feed));
         let others =
             self.seen.iter().filter(|(_, it)| may_be(it) && self.are_of_one_pbx(&it.call.feed, &own.call.feed));
         let same = others.filter_map(|(other, it)| {
             let (rule, apart) = nearness(own, it)?;
-            Some((rule, matches!(it.fate, Fate::Shown(Some(_))), apart, other.clone()))
+            Some((rule, !it.is_unpaired(), apart, other.clone()))
         });
         let Some((_, _, _, other)) = same.min() else {
             return;
         };
         // The one that has been told keeps its key, the one told first of two that have; of two that have not, the leader's does.
         let leads = |it: &CallKey| self.seen.get(it).is_some_and(|seen| !self.leaders.contains_key(&seen.call.feed));
-        let is_told = |it: &CallKey| self.seen.get(it).is_some_and(|seen| matches!(seen.fate, Fate::Shown(_)));
+        let is_told = |it: &CallKey| self.seen.get(it).is_some_and(Seen::is_shown);
         let other_wins = (is_told(&other), leads(&other)) > (is_told(key), leads(key))
             || (is_told(&other) && is_told(key) && self.is_earlier(&other, key));
         let (shown, hidden) = if other_wins { (other, key.clone()) } else { (key.clone(), other) };
@@ -236,9 +271,10 @@ impl Twins {
     }
 
     fn pair(&mut self, shown: &CallKey, hidden: &CallKey, out: &mut Vec<Step>) {
+        let mut names = vec![hidden.clone()];
         if let Some(seen) = self.seen.get_mut(hidden) {
-            let was = std::mem::replace(&mut seen.fate, Fate::Alias(shown.clone()));
-            if let Fate::Shown(_) = was {
+            names.append(&mut seen.call.aliases);
+            if seen.is_shown() {
                 out.extend(seen.call.agents.iter().map(|part| Step::Withdraw {
                     call: hidden.clone(),
                     extension: part.extension.clone(),
@@ -247,12 +283,14 @@ impl Twins {
                 out.push(Step::Forget { call: hidden.clone(), into: Some(shown.clone()) });
             }
         }
+        self.name(shown, names);
         if let Some(seen) = self.seen.get_mut(shown) {
-            let was = std::mem::replace(&mut seen.fate, Fate::Shown(Some(hidden.clone())));
+            let was = std::mem::replace(&mut seen.fate, Fate::Shown);
             if let Fate::Held { steps, .. } = was {
                 out.extend(steps);
             }
         }
+        out.extend(self.kept(shown));
     }
 
     fn are_of_one_pbx(&self, one: &str, other: &str) -> bool {
@@ -260,10 +298,10 @@ impl Twins {
         leads(one, other) || leads(other, one)
     }
 
-    /// The feed that shows the call is lost: the other one's words are told under its key.
+    /// While the feed that shows the call is not up, the other one's words are told under its key.
     fn instead(&mut self, of: &CallKey, step: Step, now: Instant, out: &mut Vec<Step>) {
         let Some(shown) = self.seen.get_mut(of) else { return };
-        if shown.ended.is_some() || !self.lost.contains(&shown.call.feed) {
+        if shown.ended.is_some() || self.up.get(&shown.call.feed) == Some(&true) {
             return;
         }
         match step {
@@ -283,6 +321,16 @@ impl Twins {
             Step::Keep(_) | Step::Forget { .. } => {}
         }
     }
+}
+
+/// What is kept of a call holds its other names.
+fn with_names(mut step: Step, aliases: &[CallKey]) -> Step {
+    match &mut step {
+        Step::Keep(call) => aliases.clone_into(&mut call.aliases),
+        Step::Ended(record) => aliases.clone_into(&mut record.call.aliases),
+        Step::Pop { .. } | Step::Update { .. } | Step::Withdraw { .. } | Step::Forget { .. } => {}
+    }
+    step
 }
 
 fn key_of(step: &Step) -> &CallKey {

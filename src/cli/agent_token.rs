@@ -20,15 +20,21 @@ const LOCK: &str = "agent-tokens.lock";
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The agent's extension; an older token of the agent's ends
+    #[arg(value_parser = extension)]
     extension: String,
+}
+
+fn extension(text: &str) -> Result<String, &'static str> {
+    let fits = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if fits && (1..=20).contains(&text.len()) {
+        Ok(text.to_owned())
+    } else {
+        Err("an extension is 1 to 20 letters, digits, - and _")
+    }
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let extension = &args.extension;
-    let fits = extension.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    if !fits || !(1..=20).contains(&extension.len()) {
-        bail!("an extension is 1 to 20 letters, digits, - and _");
-    }
     let settings = context.settings()?;
     let token = match by_daemon(&settings, extension).await {
         Ok(token) => token,

@@ -293,7 +293,7 @@ impl Ledger {
         }
         // Fails only where a provider has been chosen before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::new(&self.salesforce)?;
+        let client = Client::with_state(&self.salesforce, &self.state_dir)?;
         Ok(self.client.get_or_init(|| client))
     }
 

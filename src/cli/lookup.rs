@@ -6,9 +6,10 @@ use serde_json::{Value as Json, json};
 
 use super::daemon::{Daemon, DaemonError};
 use super::table::{sheet, table};
-use super::{Context, output};
-use crate::bridge::{explain, linker};
+use super::{Context, assemble, output};
+use crate::bridge::{self, explain, linker};
 use crate::directory::Directory;
+use crate::directory::answer::Answer;
 use crate::pops::MatchView;
 use crate::salesforce::Client;
 use crate::settings::Settings;
@@ -50,12 +51,21 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 
 /// As the daemon would answer, had it just started and all the time it needs.
 async fn without_daemon(args: &Args, settings: &Settings) -> anyhow::Result<Json> {
-    let plan = settings.bridge.number_plan()?;
+    let config = assemble::bridge_config(settings)?;
+    let plan = &config.site.plan;
     let number = plan.read(&args.number);
-    let client = Client::with_state(&settings.salesforce, settings.bridge.state_dir())?;
-    let directory = Directory::new(client.clone(), plan.clone(), settings.directory.clone());
-    let answer = directory.find_surely(&number, PATIENCE).await?;
-    let linker = linker(&settings.salesforce.details_link, client.instance_url().as_deref());
+    let (answer, org) = if bridge::ignores(&config, &number) {
+        (Answer::unknown(number.clone()), None)
+    } else if let Ok(Some(copy)) = bridge::LocalCopy::take(&config).await {
+        let found = copy.find(&number, PATIENCE).await;
+        copy.close().await;
+        found?
+    } else {
+        let client = Client::with_state(&config.salesforce, &config.consent_dir)?;
+        let directory = Directory::new(client.clone(), plan.clone(), config.directory.clone());
+        (directory.find_surely(&number, PATIENCE).await?, client.instance_url())
+    };
+    let linker = linker(&settings.salesforce.details_link, org.as_deref());
     let mut json = json!({
         "number": { "input": args.number, "e164": number.e164(), "region": plan.region(), "kind": number.kind() },
         "source": answer.source,

@@ -66,9 +66,9 @@ impl Narrator {
     }
 
     pub fn summary(&self) -> String {
-        let (pops, withdrawn, tasks) = self.lock(|told| (told.pops, told.withdrawn, told.tasks.len()));
+        let (pops, withdrawn) = self.lock(|told| (told.pops, told.withdrawn));
         let counts = self.journal.counts();
-        format!("{pops} pops, {withdrawn} of them withdrawn; {tasks} Tasks; {} parked", counts.parked)
+        format!("{pops} pops, {withdrawn} of them withdrawn; {} Tasks; {} parked", counts.done, counts.parked)
     }
 
     fn lock<T>(&self, look: impl FnOnce(&Told) -> T) -> T {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use super::narrator::Narrator;
 use super::stage::{self, LOOPBACK, Stage};
@@ -24,8 +24,8 @@ const CURTAIN: Duration = Duration::from_mins(1);
 pub struct Args {
     /// What was captured; asterisk-ari: one frame of the event websocket a line; hep: one packet a line, in hex; sip-dialog: SIP
     /// messages, each behind a line `### UNIX-TIME send|recv TRANSPORT BYTES`, played at the pace that they had
-    #[arg(value_name = "FEED-KIND")]
-    pub kind: String,
+    #[arg(value_name = "FEED-KIND", value_enum)]
+    pub kind: Kind,
     /// The capture
     pub file: PathBuf,
     /// Into the org of the settings, not into a pretend one
@@ -33,11 +33,19 @@ pub struct Args {
     pub live: bool,
 }
 
+/// As the settings name them.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Kind {
+    AsteriskAri,
+    Hep,
+    SipDialog,
+}
+
 pub(super) async fn run(args: Args, context: Context) -> anyhow::Result<()> {
     let mut config = assemble::bridge_config(&settings(&context, args.live)?)?;
     config.http.listen = LOOPBACK.to_string();
-    match args.kind.as_str() {
-        "asterisk-ari" => {
+    match args.kind {
+        Kind::AsteriskAri => {
             let recording = Recording::load(&args.file)?;
             let asterisk = stage::asterisk(&mut config).await?;
             recording.prepare(&asterisk);
@@ -45,7 +53,7 @@ pub(super) async fn run(args: Args, context: Context) -> anyhow::Result<()> {
             let playing = async { Ok(recording.play(&asterisk, Speed::AsFast).await?) };
             on_stage(stage, playing).await
         }
-        "sip-dialog" => {
+        Kind::SipDialog => {
             let exchange = Exchange::load(&args.file)?;
             let notifier = stage::notifier(&mut config, exchange.extensions()).await?;
             let stage = Stage::build(config, Seed::default(), args.live).await?;
@@ -55,7 +63,7 @@ pub(super) async fn run(args: Args, context: Context) -> anyhow::Result<()> {
             };
             on_stage(stage, playing).await
         }
-        "hep" => {
+        Kind::Hep => {
             let packets = Packets::load(&args.file)?;
             let (feed, address) = mirror(config.feeds)?;
             config.feeds = vec![feed];
@@ -63,7 +71,6 @@ pub(super) async fn run(args: Args, context: Context) -> anyhow::Result<()> {
             let playing = async { packets.play(address).await.context("the capture could not be played") };
             on_stage(stage, playing).await
         }
-        kind => bail!("`{}` cannot be replayed yet; expected asterisk-ari, hep or sip-dialog", kind.escape_debug()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::level_filters::LevelFilter;
 
 use super::{Context, assemble};
 use crate::bridge::Bridge;
@@ -24,6 +25,7 @@ enum Leave {
 
 pub(super) async fn run(_args: Args, context: Context) -> anyhow::Result<()> {
     let settings = context.settings_with_warnings()?;
+    set_level(&settings, &context)?;
     let mut signals = Signals::new()?;
     let mut bridge = Bridge::start(assemble::bridge_config(&settings)?).await?;
     tracing::info!(address = %bridge.address(), "ctibridge is ready");
@@ -54,6 +56,13 @@ async fn stay(bridge: &mut Bridge, mut settings: Settings, context: &Context, si
     }
 }
 
+/// `--log` is stronger than the settings.
+fn set_level(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+    let level = context.global.log.or(settings.bridge.log_level()?).unwrap_or(LevelFilter::INFO);
+    context.level.set(level);
+    Ok(())
+}
+
 /// Settings that cannot be loaded leave the running ones in force.
 async fn reload(bridge: &mut Bridge, settings: &Settings, context: &Context) -> Option<Settings> {
     let newer = match context.settings_with_warnings() {
@@ -63,6 +72,9 @@ async fn reload(bridge: &mut Bridge, settings: &Settings, context: &Context) -> 
             return None;
         }
     };
+    if let Err(error) = set_level(&newer, context) {
+        tracing::error!("the log level stays: {error:#}");
+    }
     let loaded = match assemble::bridge_config(&newer) {
         Ok(config) => bridge.reload(&config).await.map_err(anyhow::Error::from),
         Err(error) => Err(error.into()),

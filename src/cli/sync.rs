@@ -71,12 +71,12 @@ async fn alone(args: &Args, settings: &Settings) -> anyhow::Result<()> {
     };
     let outcome = copy.bring_up_to_date(args.compare, told).await;
     bar.borrow_mut().end();
-    outcome.context(
-        "the local copy cannot be brought up to date; what was loaded is kept, and the next run goes on there",
-    )?;
     for (object, why) in copy.unreadable() {
         output::complain(&format!("warning: {object}: {why}"));
     }
+    outcome.context(
+        "the local copy cannot be brought up to date; what was loaded is kept, and the next run goes on there",
+    )?;
     tell(copy.numbers())?;
     Ok(())
 }

@@ -65,6 +65,10 @@ pub struct Match {
     /// Matches of one group are equals, whom only the name and the id order. Groups count upwards from 0, the best.
     #[serde(default)]
     pub group: u16,
+    /// Matches of one class have the number equally well and are as much of a person. Who was last spoken with is in a group
+    /// before others of its class.
+    #[serde(default)]
+    pub class: u16,
     /// Why it is a match and stands where it stands, in plain words.
     pub reason: String,
 }
@@ -81,13 +85,17 @@ impl Answer {
         self
     }
 
-    /// The match that no other one equals in object and exactness: whom a Task is linked to without anybody's choice.
+    /// The best matches: those of the first one's class.
+    pub fn best(&self) -> impl Iterator<Item = &Match> {
+        let class = self.matches.first().map(|first| (first.class, first.exactness));
+        self.matches.iter().filter(move |found| class == Some((found.class, found.exactness)))
+    }
+
+    /// The match that no other one equals: whom a Task is linked to without anybody's choice.
     #[must_use]
     pub fn only_one(&self) -> Option<&Match> {
-        let mut equals = self.matches.iter().filter(|found| {
-            self.matches.first().is_some_and(|best| found.object == best.object && found.exactness == best.exactness)
-        });
-        equals.next().filter(|_| equals.next().is_none())
+        let mut best = self.best();
+        best.next().filter(|_| best.next().is_none())
     }
 
     /// The account, when the best matches are several of its contacts and nothing tells which of them it is.

@@ -123,9 +123,10 @@ impl Index {
         self.become_store(Store::default());
     }
 
-    /// Becomes what was saved.
-    pub(super) fn adopt(&self, content: Content) {
-        self.become_store(content.store());
+    /// Becomes what was saved. It stays as it is when that is no whole index.
+    pub(super) fn adopt(&self, content: Content) -> Result<(), Unreadable> {
+        self.become_store(content.store()?);
+        Ok(())
     }
 
     fn become_store(&self, store: Store) {
@@ -163,8 +164,8 @@ impl Index {
     pub fn each_id(&self, number: u64, mut each: impl FnMut([u8; 15])) {
         let Some(key) = Key::of_number(number) else { return };
         let store = self.read();
-        store.each_with(key, |place, _, _| {
-            if let Some(id) = store.id(place) {
+        store.each_with(key, |(_, card), _, _| {
+            if let Some(id) = card.id.id(&store.words.kins) {
                 each(id.0);
             }
         });

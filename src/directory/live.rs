@@ -109,21 +109,28 @@ impl Live {
     }
 
     async fn learn(&self) -> Result<Known, Error> {
-        let objects = &self.config.objects;
-        let descriptions = join_all(objects.iter().map(|object| self.client.describe(object)));
+        let customs = &self.config.custom_objects;
+        let names = self.config.objects.iter().chain(customs.iter().map(|object| &object.name));
+        let descriptions = join_all(names.clone().map(|object| self.client.describe(object))).await;
         let (mut shapes, mut assumed) = (Vec::new(), Vec::new());
-        for (object, fields) in objects.iter().zip(descriptions.await) {
+        for (object, fields) in names.zip(descriptions) {
+            let custom = customs.iter().find(|custom| custom.name == *object);
             match fields {
-                Ok(fields) => shapes.extend(Shape::described(object, &fields)),
+                Ok(fields) => shapes.extend(match custom {
+                    Some(custom) => Shape::custom_described(custom, &fields),
+                    None => Shape::described(object, &fields),
+                }),
                 Err(Error::Refused(_) | Error::Garbage { .. } | Error::TooLarge { .. }) => {
                     tracing::debug!(object, "cannot be described; its usual fields are searched");
-                    shapes.extend(Shape::standard(object));
+                    shapes.extend(custom.map_or_else(|| Shape::standard(object), |custom| Some(Shape::custom(custom))));
                     assumed.push(object.clone());
                 }
                 Err(error) => return Err(error),
             }
         }
-        shapes.extend(self.config.custom_objects.iter().map(Shape::custom));
+        if assumed.iter().any(|object| object == "Account") {
+            shapes.iter_mut().for_each(Shape::leave_account_names);
+        }
         Ok(Known { shapes: Arc::new(shapes), until: (!assumed.is_empty()).then(|| Instant::now() + ASSUMED), assumed })
     }
 }

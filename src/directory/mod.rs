@@ -125,6 +125,9 @@ impl Directory {
         if let Some(answer) = now.as_ref().filter(|answer| answer.complete) {
             return Ok(answer.clone());
         }
+        if let Some(now) = now.as_ref().filter(|_| !self.searches()) {
+            return Ok(now.clone());
+        }
         let searched = self.search(number, limit).await?;
         // What was typed a moment ago is in the index before Salesforce's search finds it.
         Ok(now.filter(|_| searched.matches.is_empty()).map_or(searched, |now| Answer { complete: true, ..now }))
@@ -143,10 +146,11 @@ impl Directory {
             Mode::Index => self.find_in_index(number, e164),
             Mode::Live => Vec::new(),
         };
+        let loads = self.0.mode == Mode::Index && self.0.index.synced_at().is_none();
         if matches.is_empty() {
-            return (!searches).then(|| Answer::unknown(number.clone()));
+            return (!searches).then(|| Answer { complete: !loads, ..Answer::unknown(number.clone()) });
         }
-        let complete = !searches || self.0.index.synced_at().is_some();
+        let complete = !loads;
         Some(Answer { number: number.clone(), source: Source::Index, matches, complete })
     }
 

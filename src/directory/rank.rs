@@ -68,6 +68,7 @@ fn describe(shape: &Shape, record: &Found, fit: Fit, field: &str) -> Match {
         field: field.to_owned(),
         exactness: fit.exactness(),
         group: 0,
+        class: 0,
         reason: String::new(),
     }
 }
@@ -139,7 +140,7 @@ fn without_doubles(ranked: Vec<(Group, Match)>) -> Vec<Match> {
         .map(|(group, mut found)| {
             number += u16::from(last.is_some_and(|last| last != group));
             last = Some(group);
-            found.group = number;
+            (found.group, found.class) = (number, number);
             found.reason = reason(group, &found.field);
             found
         })
@@ -258,6 +259,26 @@ mod tests {
         assert_eq!(order("003xx0000000001"), ["0 Anna", "1 Bert", "1 Carl", "2 Lea"]);
         assert_eq!(order("00Qxx0000000001"), ["0 Anna", "0 Bert", "0 Carl", "1 Lea"]);
         assert_eq!(order("003xx0000000009"), ["0 Anna", "0 Bert", "0 Carl", "1 Lea"]);
+    }
+
+    #[test]
+    fn only_those_that_nothing_tells_apart_are_of_one_class() {
+        let plan = NumberPlan::new("US", "", "2-6").unwrap();
+        let shapes: Vec<_> = ["Contact", "Account"].iter().filter_map(|object| Shape::standard(object)).collect();
+        let person = [("Phone", "(415) 555-1212"), ("PersonContactId", "003xx0000000001")];
+        let found = [
+            record("Account", "001xx0000000002", &[("Name", "Acme"), ("Phone", "415 555 1212")]),
+            record("Account", "001xx0000000001", &[&[("Name", "Erika")], &person[..]].concat()),
+            record("Contact", "003xx0000000009", &[("Name", "Nine"), ("Phone", "(415) 555-1212 x9")]),
+            record("Contact", "003xx0000000012", &[("Name", "Twelve"), ("Phone", "(415) 555-1212 x12")]),
+        ];
+        let classes = |found: &[Found]| {
+            let number = plan.read("tel:+14155551212;ext=9");
+            let matches = super::ranked(candidates(&plan, &number, &shapes, found));
+            matches.iter().map(|found| format!("{} {}", found.class, found.name)).collect::<Vec<_>>()
+        };
+        assert_eq!(classes(&found), ["0 Nine", "1 Erika", "2 Acme", "3 Twelve"]);
+        assert_eq!(classes(&found[..2]), ["0 Erika", "1 Acme"]);
     }
 
     #[test]

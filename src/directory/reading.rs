@@ -109,11 +109,11 @@ fn number(read: &PhoneNumber) -> Option<Held> {
 /// Reads it as it is, or, where that is another number, without the remark behind it: the letters of `030 … (home)` would be
 /// taken as dialled ones, those of `x12` are an extension.
 fn read(plan: &NumberPlan, text: &str) -> PhoneNumber {
-    let whole = plan.read(text);
+    let whole = plan.read_stored(text);
     let Some(number) = before_letters(text) else {
         return whole;
     };
-    let short = plan.read(number.trim_end_matches(['(', '[', '-', ' ', '.']));
+    let short = plan.read_stored(number.trim_end_matches(['(', '[', '-', ' ', '.']));
     if short.e164().is_none() || short.e164() == whole.e164() {
         return whole;
     }
@@ -130,11 +130,39 @@ fn before_letters(text: &str) -> Option<&str> {
 /// The parts of a field that holds several numbers.
 fn pieces(stored: &str) -> Vec<&str> {
     stored
-        .split(['/', ';', ',', '|', '\n'])
-        .flat_map(|part| part.split(" or "))
+        .split(['/', ';', ',', '|', '&', '\n'])
+        .flat_map(apart)
         .map(str::trim)
         .filter(|piece| !piece.is_empty())
         .collect()
+}
+
+/// Behind a number another one begins with a `+`, or behind words: `030 231250447 oder 030 231250448`. Fewer digits behind words
+/// are an extension.
+fn apart(text: &str) -> Vec<&str> {
+    let (mut parts, mut rest) = (Vec::new(), text);
+    while let Some(at) = next_number(rest)
+        && let Some((one, others)) = rest.split_at_checked(at)
+    {
+        parts.push(one);
+        rest = others;
+    }
+    parts.push(rest);
+    parts
+}
+
+fn next_number(text: &str) -> Option<usize> {
+    let digit = text.find(|char: char| char.is_ascii_digit())?;
+    let behind = text.get(digit..)?;
+    let plus = behind.find('+');
+    let letter = behind.find(char::is_alphabetic);
+    let worded = letter.and_then(|letter| {
+        let at =
+            letter + behind.get(letter..)?.find(|char: char| char.is_ascii_digit() || matches!(char, '+' | '('))?;
+        let digits = behind.get(at..)?.bytes().filter(u8::is_ascii_digit).count();
+        (digits >= MIN_DIGITS).then_some(at)
+    });
+    Some(digit + plus.into_iter().chain(worded).min()?)
 }
 
 /// Of text that is no number in the region. A `+` names a country, so what follows it is not read as another one.
@@ -186,6 +214,10 @@ mod tests {
             "089 1234567; 030 231250444",
             "+49 30 231250444, +49 30 231250445",
             "030 231250444 or 0170 1234567",
+            "0170 1234567 oder 030 231250444",
+            "+49 170 1234567 & +49 30 231250444",
+            "+49 170 1234567 +49 30 231250444",
+            "mobil 0170 1234567 (privat) Büro (030) 231250444 bis 17 Uhr",
         ] {
             assert_eq!(fit_in("DE", "+4930231250444", stored), Some(Fit::Number), "{stored}");
         }
@@ -224,6 +256,13 @@ mod tests {
         }
         assert_eq!(fit_in("US", "+4930231250444", "030/231250444"), Some(Fit::Digits));
         assert_eq!(fit_in("US", "+4930231250444", "011 49 30 231250444"), Some(Fit::Number));
+    }
+
+    #[test]
+    fn a_short_number_of_a_small_country_is_no_extension() {
+        for stored in ["212345", "21 23 45", "+298 212345"] {
+            assert_eq!(fit_in("FO", "+298212345", stored), Some(Fit::Number), "{stored}");
+        }
     }
 
     #[test]

@@ -43,12 +43,8 @@ impl Shape {
 
     /// What the bridge's user can see of it. `None` when no phone field is among that.
     pub fn described(object: &str, fields: &[Field]) -> Option<Self> {
-        let phones: Vec<String> = fields
-            .iter()
-            .filter(|field| field.kind == "phone" && !is_fax(&field.name))
-            .map(|field| field.name.clone())
-            .take(MAX_PHONES)
-            .collect();
+        let phones: Vec<String> =
+            fields.iter().filter(|field| is_phone(field)).map(|field| field.name.clone()).take(MAX_PHONES).collect();
         let has = |name: &str| fields.iter().any(|field| field.name == name);
         let others =
             wanted(object).iter().filter(|field| has(if **field == "Account.Name" { "AccountId" } else { field }));
@@ -84,6 +80,11 @@ impl Shape {
         let others = wanted(&object.name).iter().filter(|field| known(field).is_some());
         let others = others.map(|&field| field.to_owned()).collect();
         (!phones.is_empty()).then(|| Self { phones, name, others, ..Self::custom(object) })
+    }
+
+    /// Where accounts may not be read: their names cannot be asked for by a contact either.
+    pub fn leave_account_names(&mut self) {
+        self.others.retain(|field| field != "Account.Name");
     }
 
     /// Only the names of accounts, which contacts are shown with.
@@ -134,8 +135,23 @@ fn condition(object: &str) -> &'static str {
     if object == "Lead" { "IsConverted=false" } else { "" }
 }
 
-fn is_fax(field: &str) -> bool {
-    field.to_ascii_lowercase().contains("fax")
+/// Whether calls come from what the field holds: a fax does not call agents.
+#[must_use]
+pub fn is_phone(field: &Field) -> bool {
+    field.kind == "phone" && !words(&field.name).any(|word| matches!(word.as_str(), "fax" | "telefax"))
+}
+
+/// The words of an API name, which begin behind an underscore or with a capital.
+fn words(name: &str) -> impl Iterator<Item = String> {
+    let parts = name.split('_').flat_map(|part| {
+        let begins = |(at, c): &(usize, char)| *at > 0 && c.is_ascii_uppercase();
+        let capitals: Vec<usize> = part.char_indices().filter(begins).map(|(at, _)| at).collect();
+        let is_loud = part.chars().all(|c| !c.is_ascii_lowercase());
+        let starts: Vec<usize> = std::iter::once(0).chain(if is_loud { Vec::new() } else { capitals }).collect();
+        let ends = starts.iter().skip(1).copied().chain([part.len()]).collect::<Vec<_>>();
+        starts.into_iter().zip(ends).filter_map(|(from, to)| part.get(from..to)).collect::<Vec<_>>()
+    });
+    parts.map(str::to_ascii_lowercase)
 }
 
 #[cfg(test)]
@@ -153,11 +169,14 @@ mod tests {
             field("OwnerId", "reference"),
             field("Phone", "phone"),
             field("Fax", "phone"),
+            field("HomeFax__c", "phone"),
+            field("FAX_2__c", "phone"),
             field("Direct__c", "phone"),
+            field("Halifax_Phone__c", "phone"),
             field("IsPersonAccount", "boolean"),
         ];
         let account = Shape::described("Account", &fields).unwrap();
-        assert_eq!(account.phones, ["Phone", "Direct__c"]);
+        assert_eq!(account.phones, ["Phone", "Direct__c", "Halifax_Phone__c"]);
         assert_eq!(account.others, ["OwnerId", "IsPersonAccount"]);
         assert_eq!(Shape::described("Account", &fields[..2]), None);
         let contact = Shape::described("Contact", &fields).unwrap();

@@ -86,7 +86,7 @@ pub fn load(path: &Path, index: &Index) -> Result<Vec<u8>, SnapshotError> {
     if checksum != sum.finalize()[..] {
         return Err(SnapshotError::Torn);
     }
-    index.adopt(content);
+    index.adopt(content)?;
     Ok(state)
 }
 

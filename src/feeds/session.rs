@@ -80,7 +80,7 @@ impl Outlet {
     }
 
     /// Tells whether the feed had been up; only then the loss is news for what is behind.
-    async fn lost(&self, reason: &str) -> bool {
+    pub async fn lost(&self, reason: &str) -> bool {
         let was_up = self.status.lost(reason);
         if was_up {
             self.send(FeedMessage::Lost { scope: Scope::Feed, reason: reason.to_owned() }).await;

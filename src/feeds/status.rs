@@ -98,6 +98,13 @@ impl StatusHandle {
         self.lock().dropped += 1;
     }
 
+    /// Packets that nobody has looked into.
+    pub(super) fn count_unread(&self, packets: u64) {
+        let mut status = self.lock();
+        status.frames += packets;
+        status.dropped += packets;
+    }
+
     fn lock(&self) -> MutexGuard<'_, FeedStatus> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -57,7 +57,7 @@ pub(super) async fn get(
     let calls = (app.handles.calls)(()).await;
     let call = calls
         .iter()
-        .find(|call| call.open().key.as_str() == key)
+        .find(|call| call.open().is_called(&key))
         .ok_or_else(|| Problem::not_found("No such call now or lately. Older ones are Tasks in Salesforce."))?;
     if !is_for(&caller, call) {
         return Err(Problem::forbidden("This call is another agent's."));

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::fmt::serde::unsigned_duration::friendly::compact::required as duration;
+use jiff::{Span, SpanRelativeTo};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 /// What is logged as a Task, and how.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -30,8 +32,8 @@ pub struct Config {
     #[serde(with = "duration")]
     #[schemars(with = "String")]
     pub settle_after: Duration,
-    /// What is logged is remembered for this long: agents may add to it, and a call that is told of again is known.
-    #[serde(with = "duration")]
+    /// What is logged is remembered for this long, `7d` or `36h`: agents may add to it, and a call that is told of again is known.
+    #[serde(deserialize_with = "with_days")]
     #[schemars(with = "String")]
     pub keep_done: Duration,
     /// Template of the Task's subject.
@@ -70,4 +72,15 @@ impl RelatedTo {
     pub(super) fn wants_opportunities(self) -> bool {
         matches!(self, Self::Opportunity | Self::CaseOrOpportunity)
     }
+}
+
+/// As the other durations, and in days and weeks too: a day is 24 hours.
+fn with_days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let span: Span = String::deserialize(deserializer)?.parse().map_err(|error| no_duration(&error))?;
+    let exact = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| no_duration(&error))?;
+    Duration::try_from(exact).map_err(|error| no_duration(&error))
+}
+
+fn no_duration<E: Error>(error: &jiff::Error) -> E {
+    E::custom(format!("no duration: {error}"))
 }

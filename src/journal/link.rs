@@ -37,22 +37,13 @@ pub fn links(answer: &Answer) -> (Option<RecordId>, Option<RecordId>) {
 
 /// By the agent's choice, else by the best match.
 pub(super) fn link<'a>(answer: Option<&'a Answer>, notes: &[&Note], repairs: &Repairs) -> Link<'a> {
-    let best = best(answer);
+    let best: Vec<&Match> = answer.map(|answer| answer.best().collect()).unwrap_or_default();
     let chosen = notes.iter().rev().find_map(|note| note.record_id.as_ref());
     let link = match chosen {
         Some(id) => by_choice(answer, &best, id),
         None => by_match(best),
     };
     without(moved(link, repairs), repairs)
-}
-
-/// The best matches: those of the first one's object and exactness.
-fn best(answer: Option<&Answer>) -> Vec<&Match> {
-    let matches = answer.map(|answer| answer.matches.as_slice()).unwrap_or_default();
-    let Some(first) = matches.first() else {
-        return Vec::new();
-    };
-    matches.iter().filter(|other| other.object == first.object && other.exactness == first.exactness).collect()
 }
 
 fn by_match(best: Vec<&Match>) -> Link<'_> {

@@ -30,16 +30,9 @@ pub(super) enum Op {
     },
     Retry(EntryId),
     Drop(EntryId),
-    /// One entry for each of these agents in place of one for the call.
-    Split {
-        id: EntryId,
-        /// The key of each new entry and whose it is.
-        agents: Vec<(String, Extension)>,
-    },
-    Answered {
-        id: EntryId,
-        answer: String,
-    },
+    Split(Vec<Split>),
+    /// Who the callers were.
+    Answered(Vec<(EntryId, String)>),
     PutOnWire {
         /// Each with the count of notes that it was read with.
         entries: Vec<(EntryId, i64)>,
@@ -65,6 +58,14 @@ pub(super) enum Op {
     Prune {
         before: Timestamp,
     },
+}
+
+/// One entry for each of these agents in place of one for the call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Split {
+    pub id: EntryId,
+    /// The key of each new entry and whose it is.
+    pub agents: Vec<(String, Extension)>,
 }
 
 /// What became of one entry.
@@ -125,8 +126,8 @@ impl Op {
             Self::Flush
             | Self::Retry(_)
             | Self::Drop(_)
-            | Self::Split { .. }
-            | Self::Answered { .. }
+            | Self::Split(_)
+            | Self::Answered(_)
             | Self::PutOnWire { .. }
             | Self::Settle(_)
             | Self::Compared { .. }
@@ -148,7 +149,7 @@ impl Op {
             Self::Ended { .. }
                 | Self::Note { .. }
                 | Self::Retry(_)
-                | Self::Split { .. }
+                | Self::Split(_)
                 | Self::Settle(_)
                 | Self::Compared { .. }
         )

@@ -7,6 +7,7 @@ mod change;
 mod columns;
 #[cfg(test)]
 mod damage;
+mod ended;
 mod layout;
 #[cfg(test)]
 mod layouts;
@@ -24,7 +25,7 @@ use super::Counts;
 use super::error::JournalError;
 use super::folder::Folder;
 use super::op::{Op, Outcome};
-use change::{apply, totals};
+use change::{apply_all, totals};
 use layout::{MIGRATIONS, check_file, check_library, make_shrinkable, migrate};
 pub(super) use reader::{Ahead, Read, Reader};
 
@@ -137,10 +138,7 @@ impl Store {
     ) -> Result<(Vec<Outcome>, Counts), sqlx::Error> {
         let connection = &mut self.connection;
         sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-        let mut outcomes = Vec::new();
-        for op in ops {
-            outcomes.push(apply(connection, op).await?);
-        }
+        let outcomes = apply_all(connection, ops).await?;
         sqlx::query("UPDATE ahead SET through = ?1 WHERE through < ?1")
             .bind(i64::try_from(through).unwrap_or(i64::MAX))
             .execute(&mut *connection)

@@ -84,12 +84,7 @@ pub fn keys(record: &CallRecord, per: Per) -> Vec<(String, Option<Extension>)> {
 
 /// The key of the whole call, or of one agent's part of it.
 pub(super) fn key(call: &CallKey, agent: Option<&Extension>) -> String {
-    agent.map_or_else(|| call.to_string(), |extension| format!("{call}-{}", safe(extension)))
-}
-
-fn safe(extension: &Extension) -> String {
-    let keep = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    extension.0.replace(|character| !keep(character), "_")
+    agent.map_or_else(|| call.to_string(), |extension| call.of_agent(extension))
 }
 
 /// The row of a Task that is not there yet; with `external_id_field` one that may be.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::Counts;
@@ -20,6 +21,9 @@ const HELD: usize = 10_000;
 
 /// Changes in one transaction: as many as a commit may take without delaying the next by more than some ten milliseconds.
 const BATCH: usize = 512;
+
+/// A transaction is not put off for longer, whatever the last one took.
+const LONGEST_GATHERING: Duration = Duration::from_millis(2);
 
 /// Between two tries to write while the disk is full.
 const DISK_FULL_WAIT: Duration = Duration::from_millis(500);
@@ -66,24 +70,55 @@ impl Seen {
 
 /// Runs until nothing more can come. Ends earlier only when the disk can no longer be trusted, or is full after `stop`.
 pub(super) async fn run(mut store: Store, mut queue: mpsc::Receiver<Job>, seen: Seen, stop: CancellationToken) {
+    let mut last = Last { answered: 0, took: Duration::ZERO };
     while let Some(first) = queue.recv().await {
         let mut batch = Batch { through: first.number, jobs: vec![first] };
-        batch.fill(&mut queue, BATCH);
+        batch.gather(&mut queue, &last).await;
+        let (waiters, began) = (batch.waiters(), Instant::now());
         if write(&mut store, batch, &mut queue, &seen, &stop).await.is_err() {
             return;
         }
+        last = Last { answered: waiters, took: began.elapsed() };
     }
     store.close().await;
 }
 
+/// The last transaction: how many waited for it, and how long.
+struct Last {
+    answered: usize,
+    took: Duration,
+}
+
 impl Batch {
+    /// Takes what there is. Who was answered a moment ago may have more: they are waited for, a part of the time that a transaction
+    /// takes, so that one is made for all of them and not a first one for some.
+    async fn gather(&mut self, queue: &mut mpsc::Receiver<Job>, last: &Last) {
+        self.fill(queue, BATCH);
+        let until = Instant::now() + (last.took / 2).min(LONGEST_GATHERING);
+        while self.waiters() < last.answered && self.jobs.len() < BATCH {
+            let Ok(Some(job)) = timeout_at(until, queue.recv()).await else {
+                return;
+            };
+            self.take(job);
+            self.fill(queue, BATCH);
+        }
+    }
+
+    fn waiters(&self) -> usize {
+        self.jobs.iter().filter(|job| job.reply.is_some()).count()
+    }
+
+    fn take(&mut self, job: Job) {
+        self.through = job.number;
+        coalesce(&mut self.jobs, job);
+    }
+
     fn fill(&mut self, queue: &mut mpsc::Receiver<Job>, limit: usize) {
         while self.jobs.len() < limit {
             let Ok(job) = queue.try_recv() else {
                 return;
             };
-            self.through = job.number;
-            coalesce(&mut self.jobs, job);
+            self.take(job);
         }
     }
 }

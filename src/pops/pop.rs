@@ -178,6 +178,7 @@ pub(super) mod tests {
             agents: Vec::new(),
             journey: Vec::new(),
             outside_legs: Vec::new(),
+            aliases: Vec::new(),
             seen: Timestamp::UNIX_EPOCH,
             voicemail: false,
         }
@@ -203,6 +204,7 @@ pub(super) mod tests {
             field: "Phone".into(),
             exactness: Exactness::Exact,
             group: 0,
+            class: 0,
             reason: "same number".into(),
         }
     }

@@ -195,6 +195,7 @@ fn plain(code: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::error::{Error, Retry};
+    use super::super::testing::{Org, Seen};
     use super::*;
 
     fn told(code: &str, description: &str) -> String {
@@ -208,6 +209,19 @@ mod tests {
             assert_eq!(found.advice, wanted.says, "{} {}", wanted.code, wanted.part);
         }
         assert!(told("server_error", "whatever").contains("login history"));
+    }
+
+    #[tokio::test]
+    async fn each_row_is_told_by_the_login_that_is_refused_so() {
+        for row in &TABLE {
+            let code = if row.code.is_empty() { "invalid_grant" } else { row.code };
+            let body = serde_json::json!({ "error": code, "error_description": row.part }).to_string();
+            let refuse = move |seen: &Seen| seen.path.ends_with("/oauth2/token").then(|| (400, body.clone()));
+            let org = Org::start(refuse).await;
+            let told = org.client().users().await.unwrap_err().to_string();
+            let setup = if row.setup.is_empty() { String::new() } else { format!(" (Setup: {})", row.setup) };
+            assert_eq!(told, format!("Salesforce refused the login ({code}): {}{setup}", row.says));
+        }
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The settings of the section `[salesforce]`.
 
+use std::time::Duration;
+
+use jiff::fmt::serde::unsigned_duration::friendly::compact::required as duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -41,6 +44,10 @@ pub struct Config {
     pub details_link: String,
     /// `auto`, or `v60.0` to `v68.0`.
     pub api_version: String,
+    /// An answer that takes longer counts as lost.
+    #[serde(with = "duration")]
+    #[schemars(with = "String")]
+    pub request_timeout: Duration,
     /// A private CA, PEM. Empty: the system's.
     pub ca_file: String,
     /// Allow plain `http://` to hosts other than this one.

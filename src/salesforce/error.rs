@@ -118,19 +118,19 @@ impl Error {
     /// Whether and when the same call may succeed.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Unreachable { .. } | Self::NoAnswer { .. } | Self::Garbage { .. } | Self::Results { .. } => {
-                Retry::Soon
-            }
+            // Somebody may have ended one session after the other, and stopped.
+            Self::Session
+            | Self::Unreachable { .. }
+            | Self::NoAnswer { .. }
+            | Self::Garbage { .. }
+            | Self::Results { .. } => Retry::Soon,
             Self::Unavailable { after, .. } => after.map_or(Retry::Soon, Retry::After),
             Self::Busy => Retry::After(BUSY_WAIT),
             Self::Quota => Retry::Quota,
             Self::Login(refusal) => refusal.wait.map_or(Retry::WhenMended, Retry::After),
-            Self::Settings(_)
-            | Self::Grant(_)
-            | Self::Instance { .. }
-            | Self::Session
-            | Self::Version { .. }
-            | Self::Lacking(_) => Retry::WhenMended,
+            Self::Settings(_) | Self::Grant(_) | Self::Instance { .. } | Self::Version { .. } | Self::Lacking(_) => {
+                Retry::WhenMended
+            }
             Self::Refused(refusal) => refusal.retry(),
             Self::Query(_) | Self::TooLarge { .. } | Self::Spared => Retry::Never,
         }

@@ -16,7 +16,7 @@ const OBJECTS: [(&str, &str, &[&str]); 3] = [
 ];
 
 impl Client {
-    /// Of those that were converted or merged, the record that now stands for them. One API call.
+    /// Of those that were converted or merged, the record that now stands for them. One API call, where the pages are not small.
     ///
     /// # Errors
     /// See [`Error`].
@@ -29,8 +29,9 @@ impl Client {
             }
         }
         let mut moved = BTreeMap::new();
-        for page in self.query_together(&queries).await?.pages {
-            moved.extend(page?.rows.iter().filter_map(|row| Some((row.id.clone(), now_at(row)?))));
+        for (query, page) in queries.iter().zip(self.query_together(&queries).await?.pages) {
+            let rows = self.all_rows(query, page?).await?;
+            moved.extend(rows.iter().filter_map(|row| Some((row.id.clone(), now_at(row)?))));
         }
         Ok(moved)
     }

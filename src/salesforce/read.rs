@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::client::{Call, Client, Place};
+use super::composite::Rows;
 use super::error::Error;
 use super::found::{self, Found, Page};
 use super::id::RecordId;
-use super::query::{self, Soql, Sosl};
+use super::query::{self, QueryError, Soql, Sosl};
 use super::refusal;
 
 /// The most pages of one query that are followed: 200,000 rows.
@@ -64,11 +65,19 @@ struct Limit {
     remaining: u64,
 }
 
+/// What is read of a user: all that is of use, what is left where extensions are hidden, and the least.
+const USER_FIELDS: [&[&str]; 3] = [
+    &["Id", "Username", "Extension", "TimeZoneSidKey", "IsActive"],
+    &["Id", "Username", "TimeZoneSidKey", "IsActive"],
+    &["Id", "Username", "IsActive"],
+];
+
 /// Read by itself: these rows have no id of their own.
 #[derive(Deserialize)]
 struct AccessPage {
     records: Vec<Access>,
-    done: bool,
+    #[serde(rename = "nextRecordsUrl")]
+    next: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -113,6 +122,14 @@ impl Client {
             call.place = Place::Given(path);
         }
         Err(Error::TooLarge { limit: "the pages of one query that are followed" })
+    }
+
+    /// The rows of a query of which a first page is there: an org may keep its pages short.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn all_rows(&self, query: &Soql, first: Rows) -> Result<Vec<Found>, Error> {
+        if first.done { Ok(first.rows) } else { self.query(query).await }
     }
 
     /// The Tasks that carry these keys, archived and deleted ones too: a Task that someone has deleted was written.
@@ -165,12 +182,17 @@ impl Client {
             .any_of("RecordId", &ids)?;
         let mut call = Call::get("query");
         call.question = Some(query.text());
-        let page: AccessPage = refusal::parse(&self.call(call).await?, "rights to records were expected")?;
-        // A page of Salesforce has 200 rows or more.
-        if !page.done {
-            return Err(Error::TooLarge { limit: "one page of rights to records" });
+        let mut readable = BTreeSet::new();
+        for _page in 0..MAX_PAGES {
+            let page: AccessPage = refusal::parse(&self.call(call).await?, "rights to records were expected")?;
+            readable.extend(page.records.into_iter().filter(|row| row.has_read_access).map(|row| row.record_id));
+            let Some(path) = page.next else {
+                return Ok(readable);
+            };
+            call = Call::get("");
+            call.place = Place::Given(path);
         }
-        Ok(page.records.into_iter().filter(|row| row.has_read_access).map(|row| row.record_id).collect())
+        Err(Error::TooLarge { limit: "the pages of rights to records that are followed" })
     }
 
     /// The active users.
@@ -178,10 +200,7 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn users(&self) -> Result<Vec<User>, Error> {
-        let fields = ["Id", "Username", "Extension", "TimeZoneSidKey", "IsActive"];
-        let query = Soql::select("User", &fields)?.is("IsActive", true)?;
-        let rows = self.query(&query).await?;
-        Ok(rows.into_iter().map(user).collect())
+        self.users_where(|query| query.is("IsActive", true)).await
     }
 
     /// The users who have left and have one of these values in a field.
@@ -189,10 +208,20 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn inactive_users(&self, field: &str, values: &[String]) -> Result<Vec<User>, Error> {
-        let fields = ["Id", "Username", "Extension", "TimeZoneSidKey", "IsActive"];
-        let query = Soql::select("User", &fields)?.is("IsActive", false)?.any_of(field, values)?;
-        let rows = self.query(&query).await?;
-        Ok(rows.into_iter().map(user).collect())
+        self.users_where(|query| query.is("IsActive", false)?.any_of(field, values)).await
+    }
+
+    /// With what of them the bridge's own user may read.
+    async fn users_where(&self, which: impl Fn(Soql) -> Result<Soql, QueryError>) -> Result<Vec<User>, Error> {
+        let mut refused = None;
+        for fields in USER_FIELDS {
+            match self.query(&which(Soql::select("User", fields)?)?).await {
+                Ok(rows) => return Ok(rows.into_iter().map(user).collect()),
+                Err(error) if error.code() == Some("INVALID_FIELD") => refused = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused.unwrap_or(Error::Lacking("no field of users may be read")))
     }
 
     /// The status of a Task that is done: the org's default among the closed ones, else the first.

@@ -33,6 +33,7 @@ pub(crate) fn config(endpoint: &str) -> Config {
         scopes: String::new(),
         details_link: String::new(),
         api_version: "auto".to_owned(),
+        request_timeout: Duration::from_secs(30),
         ca_file: String::new(),
         insecure: false,
     }

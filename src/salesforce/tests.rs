@@ -98,6 +98,7 @@ async fn a_session_that_stays_refused_is_told_after_one_renewal() {
     let client = org.client();
     let error = client.query(&users()).await.unwrap_err();
     assert!(matches!(error, Error::Session));
+    assert_eq!(error.retry(), Retry::Soon);
     assert_eq!(org.logins(), 2);
     assert_eq!(org.requests("/query").len(), 2);
     assert!(client.query(&users()).await.is_err());

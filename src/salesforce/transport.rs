@@ -10,7 +10,6 @@ use super::error::Error;
 use super::problem::ConfigError;
 
 const CONNECT: Duration = Duration::from_secs(5);
-const REQUEST: Duration = Duration::from_secs(30);
 /// Shorter than any server's: a write on a connection that the server has just closed leaves its fate open.
 const IDLE: Duration = Duration::from_secs(20);
 /// The longest wait that a `Retry-After` may ask for.
@@ -26,7 +25,7 @@ pub(super) fn client(config: &Config, loopback: bool) -> Result<reqwest::Client,
     let mut builder = reqwest::Client::builder()
         .user_agent(NAME)
         .connect_timeout(CONNECT)
-        .timeout(REQUEST)
+        .timeout(config.request_timeout)
         .pool_idle_timeout(IDLE)
         .redirect(reqwest::redirect::Policy::none())
         .gzip(true);

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tracing::level_filters::{LevelFilter, ParseLevelFilterError};
 
 use crate::phone::{NumberPlan, PlanError};
 
@@ -23,6 +24,8 @@ pub struct Bridge {
     pub outside_prefix: String,
     /// Never looked up, popped or logged: E.164 or an extension, with `*` at the end for all that begin so.
     pub ignore_numbers: Vec<String>,
+    /// What the daemon logs, where `--log` does not say: `error`, `warn`, `info`, `debug` or `trace`. Empty: `info`.
+    pub log_level: String,
 }
 
 impl Bridge {
@@ -32,6 +35,14 @@ impl Bridge {
     /// Not in settings that were loaded, where it has been checked.
     pub fn number_plan(&self) -> Result<NumberPlan, PlanError> {
         NumberPlan::new(&self.default_region, &self.outside_prefix, &self.extension_digits)
+    }
+
+    /// `None`: the usual one.
+    ///
+    /// # Errors
+    /// Not in settings that were loaded, where it has been checked.
+    pub fn log_level(&self) -> Result<Option<LevelFilter>, ParseLevelFilterError> {
+        if self.log_level.is_empty() { Ok(None) } else { self.log_level.parse().map(Some) }
     }
 
     #[must_use]

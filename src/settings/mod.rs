@@ -99,7 +99,9 @@ impl Settings {
         if key.starts_with("agent.") && key.contains(".devices") {
             return false;
         }
-        ["log.", "pops.", "agent.", "bridge.ignore_numbers", "http.tls_"].iter().any(|prefix| key.starts_with(prefix))
+        ["log.", "pops.", "agent.", "bridge.ignore_numbers", "bridge.log_level", "http.tls_"]
+            .iter()
+            .any(|prefix| key.starts_with(prefix))
     }
 }
 

@@ -139,6 +139,8 @@ async function asking(org, sf) {
   same(await sf.sobject('Contact').count({ LastName: "O'Neill" }), 1, 'a count with an escaped quote');
   const found = await sf.sobject('Contact').find({ LastName: { $like: 'K%' } }, ['Id', 'Phone']).limit(1);
   same([found[0].Id, found[0].Phone], [EVA, '(415) 555-0123'], 'find');
+  const [firm] = await sf.sobject('Account').find(null, 'Name').include('Contacts').select('LastName').limit(5).end();
+  same(firm.Contacts.records.map((row) => row.LastName), ['Kern'], 'children with their parent');
   await refused('INVALID_FIELD', () => sf.query('SELECT Fone FROM Contact'), 'an unknown field');
   await refused('MALFORMED_QUERY', () => sf.query('SELECT FROM'), 'no query');
   await refused('INVALID_TYPE', () => sf.query('SELECT Id FROM Kontact'), 'an unknown object');
@@ -223,7 +225,8 @@ async function writing(org, sf) {
   same(parts[2].body.WhoId, parts[0].body.id, 'a reference');
   await org.turn({ duplicate_rule: 'alert' });
   const again = { LastName: 'Moll', MobilePhone: '+1 415-555-0124' };
-  await refused('DUPLICATES_DETECTED', () => sf.sobject('Contact').create(again), 'a duplicate');
+  const moll = await refused('DUPLICATES_DETECTED', () => sf.sobject('Contact').create(again), 'a duplicate');
+  same(moll.data.duplicateResut.matchResults[0].matchRecords[0].record.Id, MOLL, 'of whom');
   const headers = { 'Sforce-Duplicate-Rule-Header': 'allowSave=true' };
   same((await sf.sobject('Contact').create(again, { headers })).success, true, 'a duplicate that is wanted');
   await org.turn({ duplicate_rule: 'off' });

@@ -151,6 +151,8 @@ def logging_in(org):
 
 
 def asking(org, sf):
+    [firm] = sf.query("SELECT Name, (SELECT LastName FROM Contacts) FROM Account")["records"]
+    same([row["LastName"] for row in firm["Contacts"]["records"]], ["Kern"], "children with their parent")
     everyone = sf.query("SELECT Id, Name, Account.Name FROM Contact ORDER BY Id")
     same((everyone["totalSize"], everyone["done"]), (3, True), "a query")
     same(everyone["records"][0]["Account"]["Name"], "Kern AG", "a parent's field")

@@ -13,7 +13,8 @@ use crate::support::world::wait;
 const FOLDERS: [&str; 3] =
     ["/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime", "/usr/lib/faketime"];
 
-fn library() -> Option<PathBuf> {
+/// `None`: it is not there, which is said.
+pub fn library() -> Option<PathBuf> {
     let found =
         FOLDERS.iter().map(|folder| PathBuf::from(folder).join("libfaketimeMT.so.1")).find(|path| path.exists());
     #[expect(clippy::disallowed_methods, reason = "a test has no settings; CI sets it")]

@@ -16,6 +16,8 @@ use crate::support::world::{SOON, wait};
 
 /// Calls with room on the disk, and as many without.
 const CALLS: u32 = 60;
+/// How often the two may be compared.
+const TRIES: u32 = 3;
 /// Between the beginnings of two calls.
 const PACE: Duration = Duration::from_millis(15);
 /// From the first frame of a call to the one that rings, as it is played.
@@ -109,6 +111,36 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() - 1) * percent / 100]
 }
 
+/// How long pops take with room on the disk and, the same number of calls later, without; after it there is room again and all calls
+/// are Tasks. `before`: calls that were made already.
+async fn with_room_and_without(site: &Site, screen: &Screen, small: &Small, before: u32) -> [Vec<Duration>; 2] {
+    let (first, all) = ((before + CALLS) as usize, (before + 2 * CALLS + 1) as usize);
+    let normal = calls_and_their_pops(site, screen, before).await;
+    site.tasks(first).await;
+
+    small.fill();
+    site.play(&short_call(&erika())).await;
+    site.daemon.until("/readyz", "a full disk", |status, body| status == 503 && body["degraded"][0] == "journal").await;
+    site.daemon.logged("the disk of the journal is full").await;
+    let full = calls_and_their_pops(site, screen, before + CALLS).await;
+    let (status, _) = site.daemon.ask("/readyz").await.unwrap();
+    assert_eq!(status, 503, "it is full all the time");
+    let held = all - site.salesforce.rows("Task").len();
+
+    small.make_room();
+    site.daemon.ready().await;
+    site.daemon.logged("the journal can be written again").await;
+    site.tasks(all).await;
+    eprintln!(
+        "full disk: {held} calls held, 0 lost; pops p50 {:?}, p99 {:?}; with room p50 {:?}, p99 {:?}",
+        percentile(&full, 50),
+        percentile(&full, 99),
+        percentile(&normal, 50),
+        percentile(&normal, 99),
+    );
+    [normal, full]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_full_disk_pops_go_on_and_no_call_is_lost() {
     let Some(small) = Small::mount() else { return };
@@ -116,33 +148,17 @@ async fn with_a_full_disk_pops_go_on_and_no_call_is_lost() {
     site.daemon.start();
     site.daemon.ready().await;
     let screen = site.daemon.screen("101").opened().await;
-    let normal = calls_and_their_pops(&site, &screen, 0).await;
-    site.tasks(CALLS as usize).await;
-
-    small.fill();
-    site.play(&short_call(&erika())).await;
-    site.daemon.until("/readyz", "a full disk", |status, body| status == 503 && body["degraded"][0] == "journal").await;
-    site.daemon.logged("the disk of the journal is full").await;
-    let full = calls_and_their_pops(&site, &screen, CALLS).await;
-    let before = site.salesforce.rows("Task").len();
-    let (status, _) = site.daemon.ask("/readyz").await.unwrap();
-    assert_eq!(status, 503, "it is full all the time");
-
-    small.make_room();
-    site.daemon.ready().await;
-    site.daemon.logged("the journal can be written again").await;
-    site.tasks(2 * CALLS as usize + 1).await;
+    // A busy machine holds up some pops for long, now and then; a disk that pops wait for does it each time.
+    let mut in_time = false;
+    for nth in 0..TRIES {
+        let [normal, full] = with_room_and_without(&site, &screen, &small, nth * (2 * CALLS + 1)).await;
+        in_time = [50, 99].iter().all(|percent| percentile(&full, *percent) <= percentile(&normal, *percent) * 2);
+        if in_time {
+            break;
+        }
+    }
+    assert!(in_time, "pops take more than twice as long without room, each of {TRIES} times");
     assert!(site.daemon.stop().await.success());
-    let (p99, normal_p99) = (percentile(&full, 99), percentile(&normal, 99));
-    eprintln!(
-        "full disk: {} calls held, 0 lost; pops p50 {:?}, p99 {p99:?}; with room p50 {:?}, p99 {normal_p99:?}",
-        2 * CALLS as usize + 1 - before,
-        percentile(&full, 50),
-        percentile(&normal, 50),
-    );
-    // Of the middle one, since a busy machine may hold up a single one for long; and none waits for the disk.
-    let (middle, normal_middle) = (percentile(&full, 50), percentile(&normal, 50));
-    assert!(middle < normal_middle * 2 + Duration::from_millis(150), "{middle:?} against {normal_middle:?}");
 }
 
 /// Each call that was shown is one Task.

@@ -171,6 +171,46 @@ async fn comes_to(mirror: &Mirror, kind: &str, count: u64) {
     }
 }
 
+/// The feeds that `/readyz` calls degraded.
+async fn degraded(mirror: &Mirror) -> Vec<String> {
+    let url = format!("http://{}/readyz", mirror.bridge.address());
+    let answer: serde_json::Value = http().get(&url).send().await.unwrap().json().await.unwrap();
+    answer["degraded"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_feed_is_lost_when_the_last_sender_is_gone_and_goes_on_with_the_next() {
+    let rows = truth::table(&folder().join("kamailio-answered.tsv"));
+    let people = people(&rows);
+    let mirror = Mirror::new(&KAMAILIO, &people.seed).await;
+    let packets = packets("kamailio-answered");
+    let end = packets.iter().position(|packet| packet.windows(8).any(|window| window == b"BYE sip:")).unwrap();
+    let connect = || tokio::net::TcpStream::connect(("127.0.0.1", mirror.port));
+    let (mut one, mut other) = (connect().await.unwrap(), connect().await.unwrap());
+    for packet in &packets[..end] {
+        one.write_all(packet).await.unwrap();
+    }
+    comes_to(&mirror, "known", u64::try_from(end).unwrap()).await;
+    // Somebody else sends as well, and a stranger to the key comes and goes.
+    other.write_all(&packets[end - 1]).await.unwrap();
+    comes_to(&mirror, "known", u64::try_from(end + 1).unwrap()).await;
+    drop(one);
+    connect().await.unwrap().write_all(&forged(&packets[..1])[0]).await.unwrap();
+    comes_to(&mirror, "dropped", 1).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(degraded(&mirror).await.is_empty());
+    drop(other);
+    let until = Instant::now() + SOON;
+    while degraded(&mirror).await != ["pbx1"] {
+        assert!(Instant::now() < until, "the feed is not said to be lost");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    mirror.play_udp(&packets[end..]).await;
+    let faults = verdict(&mirror, &rows, &people, "after the loss").await;
+    assert!(faults.is_empty(), "{faults:?}");
+    assert!(degraded(&mirror).await.is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_may_come_by_tls() {
     let rows = truth::table(&folder().join("kamailio-answered.tsv"));

@@ -8,11 +8,12 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use ctibridge::journal::{Filter, Note, SenderState};
+use ctibridge::sim::pbx::Caller;
 use ctibridge::sim::{Fault, FaultKind};
 use serde_json::json;
 
 use crate::support::desk::{Desk, answer, finished, key};
-use crate::support::site::text;
+use crate::support::site::{Site, short_call, text};
 use crate::support::world::wait;
 
 /// Calls that pile up while Salesforce is down.
@@ -220,6 +221,18 @@ async fn a_dead_session_and_a_login_that_fails_for_a_while_cost_no_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ends_twice_in_a_row_holds_calls_up_for_seconds() {
+    let desk = Desk::new(&json!({}), "batch_window = \"20ms\"").await;
+    pile_up(&desk, 0..1).await;
+    desk.settled().await;
+    desk.salesforce.fail_next(Fault::new(FaultKind::SessionExpired).times(2).on("composite/sobjects"));
+    pile_up(&desk, 1..20).await;
+    desk.until("logged", Duration::from_secs(20), |counts| counts.done == 20).await;
+    assert_eq!(desk.salesforce.faults()[&FaultKind::SessionExpired], 2);
+    each_is_one_task(&desk, 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_no_name_to_be_found_calls_wait_and_the_reason_is_told() {
     let change = |config: &mut ctibridge::bridge::Config| config.salesforce.endpoint = "https://nowhere.invalid".into();
     let desk = Desk::with(&json!({}), "batch_window = \"20ms\"", change).await;
@@ -264,4 +277,55 @@ async fn what_agents_add_before_while_and_after_the_task_is_written_is_in_it() {
         }
         assert_eq!(text(&task, "CallDisposition"), "Result 2");
     }
+}
+
+/// Pops go on while Salesforce answers later than anybody waits: it does what it was asked all the same, or does not, or has done it at
+/// once; and each call is one Task.
+async fn slow(log: &str) {
+    const CALLS: usize = 8;
+    const LATE: Duration = Duration::from_millis(1_500);
+    let settings = format!("request_timeout = \"1s\"\n[log]\n{log}\n");
+    let mut site = Site::new(|text| text.replace("[log]\n", &settings)).await;
+    site.daemon.start();
+    site.daemon.ready().await;
+    let screen = site.daemon.screen("101").opened().await;
+    let pops = || screen.events().into_iter().filter(|event| event.kind == "pop").count();
+    site.play(&short_call(&Caller::new("+493023125444", ""))).await;
+    site.tasks(1).await;
+    let late = u64::try_from(LATE.as_millis()).unwrap();
+    let all_is_late = || site.salesforce.set(|knobs| knobs.latency_ms = late);
+    let the_write = |kind| site.salesforce.fail_next(Fault::new(kind).for_ms(late).on("composite/sobjects"));
+    let ways: [&dyn Fn(); 3] = [&all_is_late, &|| the_write(FaultKind::Hang), &|| the_write(FaultKind::CommitThenHang)];
+    for (nth, begin) in ways.into_iter().enumerate() {
+        begin();
+        let began = Instant::now();
+        for call in 0..CALLS {
+            site.play(&short_call(&Caller::new(&format!("+493023{nth}{call:05}"), ""))).await;
+        }
+        wait("a pop for each call", || pops() == 1 + (nth + 1) * CALLS).await;
+        let popped = began.elapsed();
+        let refusals = || site.daemon.log().matches("Salesforce does not take Tasks").count();
+        wait("an answer that was too late", || refusals() == nth + 1).await;
+        site.salesforce.set(|knobs| knobs.latency_ms = 0);
+        let began = Instant::now();
+        while site.salesforce.rows("Task").len() < 1 + (nth + 1) * CALLS {
+            assert!(began.elapsed() < Duration::from_mins(2), "lost:\n{}", site.daemon.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let tasks = site.tasks(1 + (nth + 1) * CALLS).await;
+        println!("{log}: {CALLS} pops in {popped:.1?} while Salesforce was late; logged {:.1?} later", began.elapsed());
+        let keys: BTreeSet<&str> = tasks.iter().map(|task| text(task, "CallObject")).collect();
+        assert_eq!(keys.len(), tasks.len(), "twice");
+    }
+    assert!(site.daemon.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_come_too_late_cost_no_pop_and_make_no_second_task_with_an_external_id() {
+    slow("external_id_field = \"CTI_Call_Id__c\"").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_come_too_late_cost_no_pop_and_make_no_second_task_without_one() {
+    slow("settle_after = \"5s\"").await;
 }

@@ -1,17 +1,29 @@
 //! What is secret or somebody's own is in no log, no error and no answer that is not for it: a whole run is searched for it.
 
 use std::process::Command;
-use std::time::Duration;
 
 use ctibridge::sim::pbx::{Caller, Script};
-use ctibridge::sim::{Fault, FaultKind};
+use ctibridge::sim::{Credentials, Fault, FaultKind, Knobs};
 
 use crate::support::process::TOKEN;
 use crate::support::site::{Site, erika, short_call};
 use crate::support::world::http;
 
 /// What a caller and a contact are known by.
-const PEOPLE: [&str; 6] = ["Muster", "Zweitname", "Geheimrat", "Anrufer", "3023125444", "1515550123"];
+const PEOPLE: [&str; 7] = ["Muster", "Zweitname", "Geheimrat", "Anrufer", "3023125444", "3023125777", "1515550123"];
+
+/// What a write may meet; those after which the bridge rests for minutes come last, by themselves.
+const FAULTS: [FaultKind; 9] = [
+    FaultKind::Http503,
+    FaultKind::Html502,
+    FaultKind::LockRow,
+    FaultKind::CommitThenDrop,
+    FaultKind::CommitThenHang,
+    FaultKind::LateCommit,
+    FaultKind::LostRace,
+    FaultKind::Drop,
+    FaultKind::Hang,
+];
 
 /// Anything that the daemon tells those who are not the agent on the call.
 async fn told(site: &Site) -> Vec<(String, String)> {
@@ -45,14 +57,15 @@ async fn told(site: &Site) -> Vec<(String, String)> {
     told
 }
 
-/// All that a run brings forth, with secrets in every place where they can be.
-async fn run(level: &str) -> (Vec<(String, String)>, Vec<String>) {
+/// All that a run brings forth, with secrets in every place where they can be; `flow` stands in `[salesforce]`.
+async fn run(level: &str, flow: impl FnOnce(&Credentials) -> String) -> (Vec<(String, String)>, Vec<String>) {
     let mut site = Site::new(|settings| {
         let settings = settings.replace("password = \"secret\"", "password = \"the-ari-password\"");
-        settings.replace("[log]", "details_link = \"\"\n[log]")
+        settings.replace("[log]", "details_link = \"\"\n[log]\nsettle_after = \"1s\"")
     })
     .await;
     let secrets = site.salesforce.credentials();
+    site.daemon.edit(|settings| settings.replace("details_link", &format!("{}\ndetails_link", flow(&secrets))));
     site.asterisk.stop().await;
     site.daemon.log_at(level);
     site.daemon.start();
@@ -78,12 +91,21 @@ async fn run(level: &str) -> (Vec<(String, String)>, Vec<String>) {
     site.salesforce.fail_next(Fault::new(FaultKind::Html502).on("search"));
     site.play(&short_call(&Caller::new("+493023125777", "Zweitname"))).await;
     site.tasks(4).await;
+    let mut count = 4;
+    for kind in FAULTS {
+        site.salesforce.fail_next(Fault::new(kind).on("composite/sobjects").for_ms(300));
+        site.play(&short_call(&named)).await;
+        count += 1;
+        site.tasks(count).await;
+    }
+    // Salesforce's refusal repeats the subject, with the name in it.
+    site.salesforce.set(|knobs| knobs.subject_length = 10);
+    site.play(&short_call(&erika())).await;
+    site.tasks(count + 1).await;
     site.salesforce.set(|knobs| "Muster must not be called on +493023125444".clone_into(&mut knobs.task_validation));
     site.play(&short_call(&named)).await;
     site.daemon.until("/readyz", "a parked call", |_, body| body["journal"]["parked"] == 1).await;
-    site.salesforce.fail_next(Fault::new(FaultKind::CommitThenDrop));
-    site.play(&short_call(&erika())).await;
-    site.waiting(1).await;
+    site.salesforce.set(|knobs| *knobs = Knobs::default());
     for (error, description) in
         [("invalid_grant", "Erika Muster +493023125444 has no access"), ("something_new", "Muster <+493023125444>")]
     {
@@ -92,9 +114,12 @@ async fn run(level: &str) -> (Vec<(String, String)>, Vec<String>) {
             knobs.deny_login = Some(ctibridge::sim::Denial { error, description });
         });
         site.salesforce.revoke_sessions();
+        site.play(&short_call(&erika())).await;
         site.daemon.ask("/api/v1/lookup?number=%2B491515550999").await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        let degraded = |_, body: &serde_json::Value| body["degraded"] == serde_json::json!(["salesforce"]);
+        site.daemon.until("/readyz", "the trouble", degraded).await;
     }
+    site.waiting(2).await;
     let mut told = told(&site).await;
     let checked = Command::new(env!("CARGO_BIN_EXE_ctibridge"))
         .args(["check", "--online", "--no-wait", "--log", level, "--config"])
@@ -126,7 +151,7 @@ fn assert_silent(told: &[(String, String)], hidden: &[String]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_at_the_usual_level_names_nobody_and_betrays_nothing() {
-    let (told, mut hidden) = run("info").await;
+    let (told, mut hidden) = run("info", |_| String::new()).await;
     assert!(told.iter().any(|(place, text)| place == "log" && text.contains("INFO") && text.len() > 500));
     hidden.extend(PEOPLE.map(str::to_owned));
     assert_silent(&told, &hidden);
@@ -134,7 +159,11 @@ async fn a_run_at_the_usual_level_names_nobody_and_betrays_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_looked_into_names_nobody_and_betrays_nothing() {
-    let (told, mut hidden) = run("debug").await;
+    let password = |known: &Credentials| {
+        let (name, password, token) = (&known.username, &known.password, &known.security_token);
+        format!("flow = \"password\"\nusername = \"{name}\"\npassword = \"{password}\"\nsecurity_token = \"{token}\"")
+    };
+    let (told, mut hidden) = run("debug", password).await;
     assert!(told.iter().any(|(place, text)| place == "log" && text.contains("DEBUG")));
     hidden.extend(PEOPLE.map(str::to_owned));
     // The start of every access token and of every assertion.

@@ -1,4 +1,4 @@
-//! The same calls seen by Asterisk's REST Interface and by subscriptions at once: each is one call, under the leader's key.
+//! The same calls seen by Asterisk's REST Interface and by subscriptions, or by a mirror, at once: each is one call, under the leader's key.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,17 +11,21 @@ use ctibridge::calls::step::Step;
 use ctibridge::calls::tracker::Tracker;
 use ctibridge::feeds::asterisk;
 use ctibridge::feeds::asterisk::wire::Frame;
+use ctibridge::feeds::hep;
+use ctibridge::feeds::hep::packet::{Packet, Payload};
 use ctibridge::feeds::sip_dialog::info::Document;
 use ctibridge::feeds::sip_dialog::map::Map;
 use ctibridge::feeds::sip_dialog::view::View;
 use ctibridge::sim::pbx::notifier::{Exchange, Notification};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::support::mirror::{ASTERISK, timed};
 use crate::support::truth;
 
 enum Told {
     Frame(Box<Frame>),
     Notified(Notification),
+    Mirrored(Vec<u8>),
 }
 
 /// What came of it: the key, how it ended, how long it was talked; and pops by key and extension.
@@ -37,6 +41,7 @@ struct Play {
     vars: serde_json::Value,
     map: Map,
     views: BTreeMap<String, View>,
+    mirror: hep::map::Map,
     began: (Instant, Timestamp),
     steps: Vec<Step>,
 }
@@ -50,6 +55,8 @@ impl Play {
         let (tracker, _) = Tracker::with_twins(&site, &names, leaders, Vec::new(), now);
         let trunks = ["PJSIP/trunk".to_owned(), "PJSIP/trunk-berlin".to_owned()];
         let devices = BTreeMap::from([("PJSIP/101-web".to_owned(), Extension("101".into()))]);
+        let carriers = ASTERISK.trunks.iter().map(|trunk| hep::map::Trunk::parse(trunk).unwrap()).collect();
+        let phones = ASTERISK.devices.iter().map(|it| ((*it).to_owned(), Extension("101".into()))).collect();
         let watched = ["101", "102", "103"].map(|it| Extension(it.to_owned()));
         let mut play = Self {
             tracker,
@@ -57,6 +64,7 @@ impl Play {
             vars,
             map: Map::new(truth::plan(), watched),
             views: BTreeMap::new(),
+            mirror: hep::map::Map::new(carriers, &phones),
             began: (now, began),
             steps: Vec::new(),
         };
@@ -103,6 +111,13 @@ impl Play {
                     self.tell("pbx1", FeedMessage::Call(event), at);
                 }
             }
+            Told::Mirrored(octets) => {
+                let packet = Packet::read(&octets).unwrap();
+                let Payload::Sip(sip) = &packet.payload else { return };
+                for event in self.mirror.packet(&packet, sip, self.now(at)).unwrap_or_default() {
+                    self.tell("blf", FeedMessage::Call(event), at);
+                }
+            }
             Told::Notified(told) => {
                 let extension = Extension(told.extension.clone());
                 let is_new = !self.views.contains_key(&told.extension);
@@ -145,8 +160,16 @@ fn stamp(frame: &str) -> Option<Timestamp> {
     Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text).ok()
 }
 
-/// Plays the frames and, when asked to, the notifications of the same minutes; `cut`: when ARI is lost for good.
-fn play(name: &str, with_twin: bool, cut: Option<SignedDuration>) -> Outcome {
+/// Which feed there is beside the leader.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Twin {
+    None,
+    Subscription,
+    Mirror,
+}
+
+/// Plays the frames and what the other feed was told in the same minutes; `cut`: when ARI is lost for good.
+fn play(name: &str, twin: Twin, cut: Option<SignedDuration>) -> Outcome {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let frames = fixtures.join(format!("asterisk-ari/{name}.jsonl"));
     let exchange = Exchange::load(&fixtures.join(format!("dialog-info/asterisk-{name}.txt"))).unwrap();
@@ -157,7 +180,14 @@ fn play(name: &str, with_twin: bool, cut: Option<SignedDuration>) -> Outcome {
         all.push((last, Told::Frame(Box::new(serde_json::from_str(line).unwrap()))));
     }
     let notified = exchange.notifications().into_iter().filter(|it| it.state != "terminated" && !it.body.is_empty());
-    all.extend(notified.filter(|_| with_twin).map(|it| (it.at, Told::Notified(it))));
+    match twin {
+        Twin::None => {}
+        Twin::Subscription => all.extend(notified.map(|it| (it.at, Told::Notified(it)))),
+        Twin::Mirror => {
+            let packets = timed(&format!("asterisk-{name}"));
+            all.extend(packets.into_iter().map(|(at, packet)| (at, Told::Mirrored(packet))));
+        }
+    }
     all.sort_by_key(|(at, _)| *at);
     let began = all[0].0.min(exchange.messages[0].at);
     let end = all.last().unwrap().0 + SignedDuration::from_secs(60);
@@ -197,12 +227,21 @@ fn recorded_at_once() -> Vec<String> {
 }
 
 #[test]
-fn what_both_see_is_one_call_under_the_leaders_key() {
+fn what_rest_and_subscriptions_see_is_one_call_under_the_leaders_key() {
+    one_call_under_the_leaders_key(Twin::Subscription);
+}
+
+#[test]
+fn what_rest_and_a_mirror_see_is_one_call_under_the_leaders_key() {
+    one_call_under_the_leaders_key(Twin::Mirror);
+}
+
+fn one_call_under_the_leaders_key(twin: Twin) {
     let names = recorded_at_once();
     assert!(names.len() > 45, "{}", names.len());
     let (mut wrong, mut calls) = (Vec::new(), 0);
     for name in &names {
-        let (alone, both) = (play(name, false, None), play(name, true, None));
+        let (alone, both) = (play(name, Twin::None, None), play(name, twin, None));
         calls += alone.ended.len();
         let too_many: Vec<_> = both.ended.difference(&alone.ended).collect();
         let missing: Vec<_> = alone.ended.difference(&both.ended).collect();
@@ -221,8 +260,10 @@ fn what_both_see_is_one_call_under_the_leaders_key() {
 #[test]
 fn a_call_goes_on_under_its_key_when_the_leader_is_lost() {
     // 101 answers after three seconds and talks for six; the leader is cut in the fifth.
-    let alone = play("01-inbound-answered", false, None);
-    let both = play("01-inbound-answered", true, Some(SignedDuration::from_secs(5)));
-    assert_eq!(both.ended, alone.ended);
-    assert_eq!(both.pops, alone.pops);
+    let alone = play("01-inbound-answered", Twin::None, None);
+    for twin in [Twin::Subscription, Twin::Mirror] {
+        let both = play("01-inbound-answered", twin, Some(SignedDuration::from_secs(5)));
+        assert_eq!(both.ended, alone.ended);
+        assert_eq!(both.pops, alone.pops);
+    }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::desk::{Desk, code, people, text};
 
 const EVA: &str = "003000000000001AAA";
+const MOLL: &str = "003000000000002AAA";
 
 #[tokio::test]
 async fn every_knob_is_told_on_one_page() {
@@ -55,7 +56,25 @@ async fn a_duplicate_is_refused_by_the_rule() {
         (answer.status().as_u16(), answer.json::<Value>().await.expect("JSON"))
     };
     desk.salesforce.set(|knobs| knobs.duplicate_rule = DuplicateRule::Alert);
-    assert_eq!(code(&save("allowSave=false").await), (400, "DUPLICATES_DETECTED"));
+    let refused = save("allowSave=false").await;
+    assert_eq!(code(&refused), (400, "DUPLICATES_DETECTED"));
+    // Salesforce's own spelling, and the documented one.
+    let found = &refused.1[0]["duplicateResut"];
+    assert_eq!(&refused.1[0]["duplicateResult"], found);
+    assert_eq!((&found["allowSave"], &found["duplicateRuleEntityType"]), (&json!(true), &json!("Contact")));
+    let records = &found["matchResults"][0]["matchRecords"];
+    let url = format!("/services/data/v68.0/sobjects/Contact/{MOLL}");
+    let record = json!({"attributes": {"type": "Contact", "url": url}, "Id": MOLL});
+    assert_eq!((&records[0]["record"], &records[1]), (&record, &Value::Null));
+    let details = save("allowSave=false; includeRecordDetails=true").await.1;
+    let record = &details[0]["duplicateResut"]["matchResults"][0]["matchRecords"][0]["record"];
+    assert_eq!((&record["Id"], &record["LastName"]), (&json!(MOLL), &json!("Moll")));
+    let row = json!({"attributes": {"type": "Contact"}, "LastName": "Moll", "MobilePhone": "+1 415-555-0123"});
+    let (_, rows) = desk.post("composite/sobjects", &json!({"records": [row]})).await;
+    assert_eq!(
+        rows[0]["errors"],
+        json!([{"statusCode": "DUPLICATES_DETECTED", "message": "Use one of these records?", "fields": []}])
+    );
     assert_eq!(save("allowSave=true").await.0, 201);
     desk.salesforce.set(|knobs| knobs.duplicate_rule = DuplicateRule::Block);
     assert_eq!(code(&save("allowSave=true").await), (400, "DUPLICATES_DETECTED"));
@@ -71,6 +90,10 @@ async fn records_that_were_touched_are_recent() {
     let (_, recent) = desk.get("recent?limit=5").await;
     let names: Vec<&str> = recent.as_array().expect("records").iter().map(|record| text(record, "Name")).collect();
     assert_eq!(names, ["Kern AG", "Eva Kern"]);
+    desk.get("query?q=SELECT+Id+FROM+Contact+ORDER+BY+Id+LIMIT+2+FOR+VIEW").await;
+    let (_, recent) = desk.get("recent?limit=2").await;
+    assert_eq!(recent[0]["Id"], EVA, "the first of a query that says so was looked at last");
+    assert_eq!(recent[1]["attributes"]["type"], "Contact");
     let (_, contact) = desk.get("sobjects/Contact").await;
     assert_eq!(contact["recentItems"][0]["Id"], EVA);
 }

@@ -91,7 +91,7 @@ async fn few_rows_are_read_page_by_page_and_many_in_bulk() {
         let mut desk = Desk::open(json!({ "Contact": contacts(count) })).await;
         assert_eq!(desk.settings.directory.bulk_above, 50_000);
         desk.settings.directory.bulk_above = 6000;
-        desk.salesforce.set(|knobs| knobs.bulk_page_size = 4000);
+        desk.salesforce.set(|knobs| (knobs.bulk_page_size, knobs.bulk_polls) = (4000, 2));
         let running = desk.started().await;
         assert_eq!(running.ids("Contact"), desk.ids("Contact"));
         let status = running.handle.status();

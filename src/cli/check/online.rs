@@ -17,6 +17,7 @@ use crate::settings::Settings;
 /// `wait`: for an app that Salesforce does not know yet.
 pub(super) async fn run(settings: &Settings, wait: bool, report: &mut Report) -> anyhow::Result<()> {
     let agents: Vec<_> = settings.agent_list.iter().map(|agent| Extension(agent.extension.clone())).collect();
+    let running = running(settings).await;
     for feed in &settings.feeds {
         let outcome = match feed {
             feeds::Config::AsteriskAri(config) => {
@@ -24,6 +25,10 @@ pub(super) async fn run(settings: &Settings, wait: bool, report: &mut Report) ->
             }
             feeds::Config::SipDialog(config) => {
                 feeds::sip_dialog::try_once(config, &agents).await.map_err(|error| error.to_string())
+            }
+            // Its sockets are the running bridge's.
+            feeds::Config::Hep(config) if is_run(running.as_ref(), &config.name) => {
+                Ok("the bridge that runs listens".to_owned())
             }
             feeds::Config::Hep(config) => feeds::hep::try_once(config).await,
         };
@@ -46,7 +51,7 @@ pub(super) async fn run(settings: &Settings, wait: bool, report: &mut Report) ->
 
 async fn salesforce(client: &Client, settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
     let limits = client.limits().await;
-    if let Err(error) = limits {
+    if let Some(error) = limits.as_ref().err().filter(|error| error.code().is_none()) {
         return report.tell("API calls", Finding::Failed(error.to_string()));
     }
     let status = client.closed_task_status().await.map(|status| format!("finished calls are {status}"));
@@ -65,7 +70,15 @@ async fn salesforce(client: &Client, settings: &Settings, report: &mut Report) -
         report.tell("local copy", copy::state(settings).await.into())?;
     }
     report.tell("agents", agents::mapped(client, settings).await)?;
-    report.tell("API calls", budget(limits, settings).await)
+    // Not every user may see the limits; each answer tells of the calls, too.
+    match limits.ok().or(client.health().api_used) {
+        Some(limits) => report.tell("API calls", budget(limits, settings).await),
+        None => {
+            let what = "not told; with View Setup and Configuration the user of ctibridge may see them (Setup: Permission Sets, \
+                        System Permissions)";
+            report.tell("API calls", Finding::Note(what.to_owned()))
+        }
+    }
 }
 
 async fn who(client: &Client) -> Result<String, Error> {
@@ -75,17 +88,20 @@ async fn who(client: &Client) -> Result<String, Error> {
     Ok(format!("as {name} in {}", client.instance_url().unwrap_or_default()))
 }
 
+/// What `/readyz` of the bridge says, if one runs.
+async fn running(settings: &Settings) -> Option<Json> {
+    Daemon::new(settings).ok()?.readiness().await
+}
+
+fn is_run(readiness: Option<&Json>, feed: &str) -> bool {
+    let feeds = readiness.and_then(|it| it.get("feeds")).and_then(Json::as_array);
+    feeds.is_some_and(|feeds| feeds.iter().any(|it| it.get("name").and_then(Json::as_str) == Some(feed)))
+}
+
 /// Used, left, and what the running bridge spends.
-async fn budget(limits: Result<(u64, u64), Error>, settings: &Settings) -> Finding {
-    let (used, allowed) = match limits {
-        Ok(limits) => limits,
-        Err(error) => return Finding::Failed(error.to_string()),
-    };
+async fn budget((used, allowed): (u64, u64), settings: &Settings) -> Finding {
     let left = allowed.saturating_sub(used);
-    let own = match Daemon::new(settings) {
-        Ok(daemon) => own(daemon.readiness().await.as_ref()),
-        Err(_) => own(None),
-    };
+    let own = own(running(settings).await.as_ref());
     let text = format!("{used} of {allowed} used in the last 24 hours, {left} left; {own}");
     match Allowance::of(used, allowed) {
         Allowance::All => Finding::Ok(text),
@@ -98,6 +114,9 @@ async fn budget(limits: Result<(u64, u64), Error>, settings: &Settings) -> Findi
     }
 }
 
+/// Before, what a start costs would be taken for what each minute costs.
+const SETTLED: Duration = Duration::from_hours(1);
+
 fn own(readiness: Option<&Json>) -> String {
     let number = |name: &str| readiness?.get("salesforce")?.get(name)?.as_u64();
     let (Some(calls), Some(seconds)) = (number("own_calls"), number("own_calls_over")) else {
@@ -107,7 +126,10 @@ fn own(readiness: Option<&Json>) -> String {
     if over >= Duration::from_hours(24) {
         return format!("ctibridge itself spent {calls} of them");
     }
-    let minutes = seconds.div_ceil(60).max(1);
+    if over < SETTLED {
+        return format!("ctibridge itself spent {calls} since its start, the first load included");
+    }
+    let minutes = seconds.div_ceil(60);
     let a_day = calls.saturating_mul(24 * 60) / minutes;
     format!("ctibridge itself spent {calls} in its first {minutes} minutes, which would be {a_day} a day")
 }
@@ -127,6 +149,7 @@ mod tests {
             spent(120, 3 * 3600),
             "ctibridge itself spent 120 in its first 180 minutes, which would be 960 a day"
         );
+        assert_eq!(spent(18, 16), "ctibridge itself spent 18 since its start, the first load included");
         assert!(own(None).contains("does not run"));
         assert!(own(Some(&json!({}))).contains("does not run"));
     }

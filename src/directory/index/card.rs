@@ -6,7 +6,7 @@
 //! ```
 
 use super::bytes::{Rest, put_length, put_text};
-use super::id::{HEAD, Id};
+use super::id::{HEAD, Id, head_word};
 use super::key::Key;
 
 /// Bits of the first byte.
@@ -55,6 +55,14 @@ impl Packed {
         Some(match self {
             Self::Kin(kin, tail) => Id::join(kins.get(usize::from(kin))?.head, tail),
             Self::Whole { id, .. } => Id(id),
+        })
+    }
+
+    /// See [`Id::words`].
+    pub fn words(self, kins: &[Kin]) -> Option<(u64, u64)> {
+        Some(match self {
+            Self::Kin(kin, tail) => (head_word(kins.get(usize::from(kin))?.head), tail),
+            Self::Whole { id, .. } => Id(id).words(),
         })
     }
 
@@ -252,8 +260,8 @@ fn read_id(rest: &mut Rest<'_>) -> Option<Packed> {
 }
 
 fn seven(rest: &mut Rest<'_>) -> Option<u64> {
-    let bytes: [u8; 7] = rest.array()?;
-    Some(bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)))
+    let ([high, mid, low], rest): ([u8; 3], [u8; 4]) = (rest.array()?, rest.array()?);
+    Some(u64::from(u32::from_be_bytes([0, high, mid, low])) << 32 | u64::from(u32::from_be_bytes(rest)))
 }
 
 #[cfg(test)]

@@ -52,8 +52,12 @@ impl Id {
     /// Two words that together are the id, to be hashed.
     pub fn words(&self) -> (u64, u64) {
         let (head, tail) = self.split();
-        (head.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)), tail)
+        (head_word(head), tail)
     }
+}
+
+pub(super) fn head_word(head: [u8; HEAD]) -> u64 {
+    head.iter().fold(0, |word, &byte| word << 8 | u64::from(byte))
 }
 
 fn digit(byte: u8) -> u64 {
@@ -66,12 +70,9 @@ fn digit(byte: u8) -> u64 {
 }
 
 fn char_of(digit: u64) -> u8 {
-    let digit = u8::try_from(digit).unwrap_or_default();
-    match digit {
-        0..10 => b'0' + digit,
-        10..36 => b'A' + digit - 10,
-        _to_61 => b'a' + digit - 36,
-    }
+    // A table: what comes next in an id cannot be guessed, as branches would be.
+    const CHARS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    usize::try_from(digit).ok().and_then(|digit| CHARS.get(digit)).copied().unwrap_or(b'0')
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::Index;
 use super::bytes::{Rest, put_length, put_text};
 use super::card::Kin;
 use super::id::Id;
-use super::shelf::Shelf;
+use super::shelf::{CHUNK, Shelf};
 use super::store::Store;
 use super::words::{Account, Object, Words};
 use crate::phone::NumberPlan;
@@ -84,8 +84,10 @@ impl Content {
         rest.0.is_empty().then_some(content)
     }
 
-    pub(super) fn store(self) -> Store {
-        Store::new(self.shelf, Words::new(self.objects, self.kins, self.owners, self.accounts))
+    /// Makes the tables: takes most of the time.
+    pub(super) fn store(self) -> Result<Store, Unreadable> {
+        let words = Words::new(self.objects, self.kins, self.owners, self.accounts);
+        Store::new(self.shelf, words).ok_or(Unreadable::Torn)
     }
 }
 
@@ -107,7 +109,7 @@ fn block(from: &mut impl Read, most: u32) -> Result<Vec<u8>, Unreadable> {
     if length > most {
         return Err(Unreadable::Torn);
     }
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(CHUNK.min(length as usize));
     from.take(u64::from(length)).read_to_end(&mut bytes)?;
     if bytes.len() == length as usize { Ok(bytes) } else { Err(Unreadable::Torn) }
 }

@@ -42,16 +42,16 @@ struct Hit {
 }
 
 impl Store {
-    /// From what was saved.
-    pub fn new(shelf: Shelf, words: Words) -> Self {
+    /// From what was saved. `None` when the shelf is not made of whole cards.
+    pub fn new(shelf: Shelf, words: Words) -> Option<Self> {
         let mut store = Self { shelf, words, ..Self::default() };
-        let (ids, numbers) = std::thread::scope(|scope| {
+        let (numbers, ids) = std::thread::scope(|scope| {
             let ids = scope.spawn(|| store.table_of_ids());
-            let numbers = store.table_of_numbers();
-            (ids.join().unwrap_or_default(), numbers)
+            (store.table_of_numbers(), ids.join())
         });
-        (store.numbers, store.ids, store.counts) = (numbers, ids, store.count());
-        store
+        (store.numbers, store.counts) = numbers;
+        store.ids = ids.ok()??;
+        Some(store)
     }
 
     pub fn apply(&mut self, entry: Entry) {
@@ -113,7 +113,7 @@ impl Store {
             self.counts.possible_only += u64::from(number.key.is_digits());
         }
         self.counts.junk += u64::from(card.junk);
-        self.ids.insert(hash(&id), place);
+        self.ids.insert(hash(id.words()), place);
     }
 
     fn remove(&mut self, id: &Id) {
@@ -131,7 +131,7 @@ impl Store {
             self.counts.possible_only -= u64::from(number.key.is_digits());
         }
         self.counts.junk -= u64::from(card.junk);
-        self.ids.remove(hash(id), place);
+        self.ids.remove(hash(id.words()), place);
         self.shelf.kill(place, length);
     }
 
@@ -159,7 +159,7 @@ impl Store {
     }
 
     fn place(&self, id: &Id) -> Option<u32> {
-        self.ids.get(hash(id)).find(|&place| self.id(place).as_ref() == Some(id))
+        self.ids.get(hash(id.words())).find(|&place| self.id(place).as_ref() == Some(id))
     }
 
     pub fn id(&self, place: u32) -> Option<Id> {
@@ -184,12 +184,12 @@ impl Store {
             .collect()
     }
 
-    /// Calls for each record with this very number.
-    pub fn each_with(&self, key: Key, mut each: impl FnMut(u32, usize, Number<'_>)) {
+    /// Calls for each record with this very number: with its place and card, and which of its numbers it is.
+    pub fn each_with(&self, key: Key, mut each: impl FnMut((u32, &Card<'_>), usize, Number<'_>)) {
         for place in self.numbers.get(mix(key.bits())) {
             let Some((card, _)) = self.shelf.get(place) else { continue };
             for (nth, number) in card.numbers().enumerate().filter(|(_, number)| number.key == key) {
-                each(place, nth, number);
+                each((place, &card), nth, number);
             }
         }
     }
@@ -214,14 +214,14 @@ impl Store {
         let mut hits = Vec::new();
         if let Some(key) = wanted.number().e164().and_then(Key::number) {
             let asked = wanted.number().extension();
-            self.each_with(key, |place, nth, number| {
+            self.each_with(key, |(place, _), nth, number| {
                 let stored = number.extension.and_then(|extension| std::str::from_utf8(extension).ok());
                 hits.push(Hit { place, fit: Fit::of_extensions(asked, stored), nth, field: number.field });
             });
         }
         if self.counts.possible_only > 0 {
             for key in wanted.spellings().iter().filter_map(|digits| Key::digits(digits)) {
-                self.each_with(key, |place, nth, number| {
+                self.each_with(key, |(place, _), nth, number| {
                     hits.push(Hit { place, fit: Fit::Digits, nth, field: number.field });
                 });
             }
@@ -248,6 +248,7 @@ impl Store {
             field: object.fields.get(usize::from(hit.field)).cloned().unwrap_or_default(),
             exactness: hit.fit.exactness(),
             group: 0,
+            class: 0,
             reason: String::new(),
         };
         Some(Candidate { fit: hit.fit, found })
@@ -258,31 +259,29 @@ impl Store {
         all.map(|(place, card, _)| (place, card)).filter(|(_, card)| !card.is_dead())
     }
 
-    fn table_of_numbers(&self) -> Pages {
-        Pages::build(|each| {
-            for (place, card) in self.cards() {
-                card.numbers().for_each(|number| each(mix(number.key.bits()), place));
-            }
-        })
-    }
-
-    fn table_of_ids(&self) -> Pages {
-        Pages::build(|each| {
-            for (place, card) in self.cards() {
-                if let Some(id) = card.id.id(&self.words.kins) {
-                    each(hash(&id), place);
-                }
-            }
-        })
-    }
-
-    fn count(&self) -> Counts {
+    fn table_of_numbers(&self) -> (Pages, Counts) {
         let mut counts = Counts::default();
-        for (_, card) in self.cards() {
+        let numbers = self.cards().flat_map(|(place, card)| {
             counts.junk += u64::from(card.junk);
-            counts.possible_only += card.numbers().filter(|number| number.key.is_digits()).count() as u64;
-        }
-        counts
+            card.numbers().map(move |number| (place, number.key))
+        });
+        let mut possible_only = 0;
+        let table = Pages::build(numbers.map(|(place, key)| {
+            possible_only += u64::from(key.is_digits());
+            (mix(key.bits()), place)
+        }));
+        (table, Counts { possible_only, ..counts })
+    }
+
+    /// `None` when the chunks are not made of whole cards.
+    fn table_of_ids(&self) -> Option<Pages> {
+        let mut length = 0;
+        let cards = (0..self.shelf.chunks()).flat_map(|chunk| self.shelf.cards(chunk, 0));
+        let table = Pages::build(cards.filter_map(|(place, card, bytes)| {
+            length += bytes.len();
+            Some((hash(card.id.words(&self.words.kins)?), place))
+        }));
+        (length == self.shelf.length()).then_some(table)
     }
 
     pub fn numbers(&self) -> usize {

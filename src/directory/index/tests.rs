@@ -51,6 +51,7 @@ fn live(plan: &NumberPlan, rows: &BTreeMap<RecordId, Row>, number: &PhoneNumber)
             field: field.clone(),
             exactness: fit.exactness(),
             group: 0,
+            class: 0,
             reason: String::new(),
         };
         Some(Candidate { fit, found })

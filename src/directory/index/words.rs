@@ -35,11 +35,7 @@ impl Words {
     /// From what was saved.
     pub fn new(objects: Vec<Object>, kins: Vec<Kin>, owners: Vec<Id>, accounts: Vec<Account>) -> Self {
         let owner_numbers = owners.iter().copied().zip(0..).collect();
-        let account_numbers = Pages::build(|each| {
-            for (account, number) in accounts.iter().zip(0..) {
-                each(hash(&account.id), number);
-            }
-        });
+        let account_numbers = Pages::build(accounts.iter().map(|account| hash(account.id.words())).zip(0..));
         Self { objects, kins, owners, owner_numbers, accounts, account_numbers }
     }
 
@@ -100,7 +96,7 @@ impl Words {
         }
         let number = u32::try_from(self.accounts.len()).unwrap_or(u32::MAX);
         self.accounts.push(Account { id, name: Box::default() });
-        self.account_numbers.insert(hash(&id), number);
+        self.account_numbers.insert(hash(id.words()), number);
         number
     }
 
@@ -123,7 +119,7 @@ impl Words {
     }
 
     fn number_of_account(&self, id: &Id) -> Option<u32> {
-        let mut numbers = self.account_numbers.get(hash(id));
+        let mut numbers = self.account_numbers.get(hash(id.words()));
         numbers.find(|&number| self.account_at(number).is_some_and(|account| account.id == *id))
     }
 
@@ -134,7 +130,7 @@ impl Words {
     }
 }
 
-pub(super) fn hash(id: &Id) -> u64 {
-    let (head, tail) = id.words();
+/// Of the words of an id.
+pub(super) fn hash((head, tail): (u64, u64)) -> u64 {
     mix(tail ^ mix(head))
 }

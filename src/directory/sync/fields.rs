@@ -34,7 +34,7 @@ pub(super) async fn learn(client: &Client, config: &Config) -> Result<Learned, E
             Err(why) => learned.unreadable.push((object.name.clone(), why)),
         }
     }
-    learned.add_account_names();
+    learned.see_to_account_names(client).await?;
     Ok(learned)
 }
 
@@ -63,12 +63,19 @@ impl Learned {
         }
     }
 
-    /// Contacts are shown with their account's name, also where accounts are not searched.
-    fn add_account_names(&mut self) {
+    /// Contacts are shown with their account's name, also where accounts are not searched; and without it, where accounts may not
+    /// be read.
+    async fn see_to_account_names(&mut self, client: &Client) -> Result<(), Error> {
         let of_contacts = self.sources.iter().any(|source| source.shape.reads("Account.Name"));
-        if of_contacts && !self.sources.iter().any(|source| source.object() == "Account") {
-            self.sources.push(Source { shape: Shape::account_names() });
+        if !of_contacts || self.sources.iter().any(|source| source.object() == "Account") {
+            return Ok(());
         }
+        if described(client.describe("Account").await)?.is_ok() {
+            self.sources.push(Source { shape: Shape::account_names() });
+        } else {
+            self.sources.iter_mut().for_each(|source| source.shape.leave_account_names());
+        }
+        Ok(())
     }
 }
 

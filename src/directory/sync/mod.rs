@@ -39,8 +39,9 @@ use crate::salesforce::{Client, Error, RecordId, Retry};
 pub use status::{Phase, Status};
 pub use store::Stored;
 
-/// How often the fields are asked for again.
+/// How often the fields are asked for again, and how often while something cannot be read.
 const FIELDS: Duration = Duration::from_hours(24);
+const FIELDS_MISSED: Duration = Duration::from_hours(1);
 /// How long to wait when the org has no calls left for this, and when somebody has to mend something.
 const NO_CALLS: Duration = Duration::from_mins(10);
 const UNTIL_MENDED: Duration = Duration::from_mins(5);
@@ -212,10 +213,16 @@ impl Sync {
     async fn step(&mut self) -> Result<Duration, Error> {
         let stretch = self.client.allowance().stretch().ok_or(Error::Spared)?;
         self.know_the_org().await?;
-        if self.learned.is_none_or(|at| at.elapsed() >= FIELDS) {
+        self.hear_wishes().await;
+        let missed = !self.board.get().unreadable.is_empty();
+        if self.learned.is_none_or(|at| at.elapsed() >= if missed { FIELDS_MISSED } else { FIELDS }) {
             self.learn().await?;
         }
-        self.hear_wishes().await;
+        if self.sources.is_empty() {
+            return Err(Error::Lacking(
+                "no object with phone fields can be read: see what is said of each, and `directory.objects`",
+            ));
+        }
         self.show_readings();
         let refresh = self.config.refresh * stretch;
         if self.follows_any() && self.polled.is_none_or(|at| at.elapsed() >= refresh) {
@@ -254,7 +261,7 @@ impl Sync {
     async fn hear_wishes(&mut self) {
         let wish = self.wishes.wish.swap(0, Ordering::Relaxed);
         if wish != 0 {
-            self.polled = None;
+            (self.polled, self.learned) = (None, None);
         }
         if wish & 2 != 0 {
             self.compare_all().await;

@@ -78,7 +78,7 @@ impl Pass {
             Way::Pages(behind) => self.page(client, source, behind).await,
             Way::Bulk(job, locator) => match self.bulk(client, source, job, locator).await {
                 Err(error) if is_gone(&error) => Ok(self.start_again(Way::Bulk(None, None))),
-                Err(error) if error.code().is_some() && error.retry() == Retry::Never => {
+                Err(error) if error.code().is_some() && matches!(error.retry(), Retry::Never | Retry::WhenMended) => {
                     // Not every object, and not every user, can be read in bulk.
                     tracing::warn!(object = self.object, %error, "cannot be read in bulk; it is read page by page");
                     Ok(self.start_again(Way::Pages(None)))
@@ -191,9 +191,6 @@ impl Pass {
             let place = self.known.binary_search_by_key(&id, |(id, _)| *id);
             if let Some((_, seen)) = place.ok().and_then(|place| self.known.get_mut(place)) {
                 *seen = true;
-                if self.why == Why::Comparison {
-                    continue;
-                }
             }
             changes.extend(source.row(found).map(Change::Put));
         }

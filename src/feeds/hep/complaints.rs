@@ -22,6 +22,10 @@ pub enum Complaint {
     Bad(BadPacket),
     #[error("the SIP in a packet is not read")]
     Sip,
+    #[error(
+        "the kernel threw packets away before they could be read; let it keep more (sysctl net.core.rmem_max=8388608), and look what else this machine does"
+    )]
+    Unread,
 }
 
 pub struct Complaints {
@@ -36,13 +40,24 @@ impl Complaints {
 
     pub fn count(&self, complaint: Complaint) {
         match complaint {
-            Complaint::Stranger | Complaint::TooManyConnections | Complaint::Handshake => {
-                self.status.count_frame();
-                self.status.count_dropped();
+            Complaint::Stranger | Complaint::TooManyConnections | Complaint::Handshake | Complaint::Unread => {
+                self.status.count_unread(1);
             }
             Complaint::WrongKey => self.status.count_dropped(),
             Complaint::Bad(_) | Complaint::Sip => self.status.count_bad(),
         }
+        self.tell(complaint);
+    }
+
+    /// So many were thrown away by the kernel.
+    pub fn count_unread(&self, packets: u64) {
+        if packets > 0 {
+            self.status.count_unread(packets);
+            self.tell(Complaint::Unread);
+        }
+    }
+
+    fn tell(&self, complaint: Complaint) {
         if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(complaint) {
             tracing::warn!(problem = %complaint, "more of the kind are only counted");
         }

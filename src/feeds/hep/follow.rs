@@ -1,22 +1,23 @@
 //! From the first packet to the last: packets out of the store, through the map, to the tracker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
 use super::access::Access;
 use super::complaints::{Complaint, Complaints};
+use super::drops::Drops;
 use super::listen::Receiver;
 use super::map::Map;
 use super::packet::{Packet, Payload};
-use super::store::{Raw, Store};
+use super::store::{Raw, Store, Told};
 use super::tls;
 use crate::calls::feed::Snapshot;
 use crate::calls::record::Extension;
@@ -24,6 +25,10 @@ use crate::feeds::session::{Loss, Outlet};
 
 /// Packets that are taken in one go.
 const BURST: usize = 256;
+/// Packets may gather for so long: meanwhile the threads that receive need not wake this task for each, and come to read in time.
+const GATHER: Duration = Duration::from_millis(1);
+/// Whoever has sent a datagram less than this ago still sends.
+const HEARD: Duration = Duration::from_mins(1);
 /// How often it is looked what has not been heard of for too long.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -32,6 +37,16 @@ pub struct Feed {
     pub config: Config,
     pub devices: BTreeMap<String, Extension>,
     pub outlet: Outlet,
+}
+
+/// Who is known to send.
+#[derive(Default)]
+struct Senders {
+    /// Those that have brought a packet that was accepted.
+    connections: BTreeSet<u64>,
+    last_datagram: Option<Instant>,
+    /// The last one that had a connection is gone, and that has been told.
+    are_lost: bool,
 }
 
 /// Listens until that fails, and says why it did.
@@ -47,7 +62,9 @@ struct Follower<'a> {
     map: Map,
     access: Arc<Access>,
     complaints: Arc<Complaints>,
-    packets: mpsc::Receiver<Raw>,
+    packets: mpsc::Receiver<Told>,
+    drops: Vec<Drops>,
+    senders: Senders,
     sockets: JoinSet<std::io::Error>,
     /// Stops the threads when this is dropped.
     _stop: tokio_util::sync::DropGuard,
@@ -65,15 +82,22 @@ impl<'a> Follower<'a> {
         let tls = tls::identity(config).map_err(|error| error.to_string())?;
         let (store, packets) = Store::new(status.clone());
         let stop = CancellationToken::new();
-        let receiver =
-            Receiver { store, access: access.clone(), complaints: complaints.clone(), tls, stop: stop.clone() };
+        let receiver = Receiver {
+            store,
+            access: access.clone(),
+            complaints: complaints.clone(),
+            tls,
+            connections: Arc::default(),
+            stop: stop.clone(),
+        };
         let stop = stop.drop_guard();
-        let mut sockets = JoinSet::new();
+        let (mut sockets, mut drops) = (JoinSet::new(), Vec::new());
         for on in config.listens().map_err(told)? {
-            receiver.listen(on, &mut sockets).await.map_err(|error| error.to_string())?;
+            drops.extend(receiver.listen(on, &mut sockets).await.map_err(|error| error.to_string())?);
         }
         let map = Map::new(config.trunks().map_err(told)?, &feed.devices);
-        Ok(Self { feed, map, access, complaints, packets, sockets, _stop: stop, clock: None })
+        let senders = Senders::default();
+        Ok(Self { feed, map, access, complaints, packets, drops, senders, sockets, _stop: stop, clock: None })
     }
 
     async fn follow(&mut self) -> Loss {
@@ -84,11 +108,13 @@ impl<'a> Follower<'a> {
         loop {
             tokio::select! {
                 taken = self.packets.recv_many(&mut burst, BURST) => {
-                    for raw in burst.drain(..) {
-                        self.packet(&raw).await;
+                    for told in burst.drain(..) {
+                        self.take(told).await;
                     }
-                    if taken == 0 {
-                        return Loss::new("all sockets are closed");
+                    match taken {
+                        0 => return Loss::new("all sockets are closed"),
+                        BURST => {}
+                        _ => sleep(GATHER).await,
                     }
                 }
                 _ = tick.tick() => self.tick().await,
@@ -100,6 +126,40 @@ impl<'a> Follower<'a> {
         }
     }
 
+    async fn take(&mut self, told: Told) {
+        match told {
+            Told::Packet(raw) => self.packet(&raw).await,
+            Told::Disconnected { connection, lost } => {
+                let sent = self.senders.connections.remove(&connection);
+                if sent && lost && self.senders.connections.is_empty() {
+                    self.unheard().await;
+                }
+            }
+        }
+    }
+
+    /// The last connection is gone. Whose calls were whose is not known, so none is lost while somebody else sends.
+    async fn unheard(&mut self) {
+        let by_datagram = self.senders.last_datagram.is_some_and(|at| at.elapsed() < HEARD);
+        if !by_datagram && !self.senders.are_lost {
+            self.senders.are_lost = true;
+            let reason = "the last sender's connection is closed";
+            tracing::warn!(reason, "the feed is not up");
+            self.feed.outlet.lost(reason).await;
+        }
+    }
+
+    async fn heard(&mut self, raw: &Raw) {
+        match raw.connection {
+            Some(connection) => drop(self.senders.connections.insert(connection)),
+            None => self.senders.last_datagram = Some(raw.arrived),
+        }
+        if std::mem::take(&mut self.senders.are_lost) {
+            tracing::info!("the feed is up");
+            self.feed.outlet.up(Snapshot::Unknowable).await;
+        }
+    }
+
     async fn packet(&mut self, raw: &Raw) {
         let packet = match Packet::read(&raw.bytes) {
             Ok(packet) => packet,
@@ -108,6 +168,7 @@ impl<'a> Follower<'a> {
         if !self.access.accepts(packet.key) {
             return self.complaints.count(Complaint::WrongKey);
         }
+        self.heard(raw).await;
         let Payload::Sip(octets) = &packet.payload else {
             return self.feed.outlet.status().count_unknown();
         };
@@ -126,6 +187,9 @@ impl<'a> Follower<'a> {
     }
 
     async fn tick(&mut self) {
+        for drops in &mut self.drops {
+            self.complaints.count_unread(drops.since_last());
+        }
         let now = Instant::now();
         let at = self.clock.map_or_else(Timestamp::now, |(stamp, came)| stamp + now.saturating_duration_since(came));
         for event in self.map.expire(now, at) {

@@ -3,7 +3,8 @@
 use std::io;
 use std::net::UdpSocket;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -19,6 +20,7 @@ use tracing::Instrument;
 use super::access::Access;
 use super::complaints::{Complaint, Complaints};
 use super::config::{Config, Listen, Transport};
+use super::drops::Drops;
 use super::packet::{self, MAX_BYTES};
 use super::store::Store;
 use super::tls;
@@ -33,6 +35,9 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// A sender by TCP that has been silent for so long is asked whether it is still there, and how often until it answers.
 const PROBE_AFTER: Duration = Duration::from_mins(1);
 const PROBE_EVERY: Duration = Duration::from_secs(15);
+/// A connection that its sender closes after so long without a packet was of no use to it: it opens another when it has something to send
+/// (Kamailio does, after `tcp_connection_lifetime`, two minutes).
+const QUIET: Duration = Duration::from_mins(1);
 /// After a failure to take a connection, which is likely to come again at once: too many open files.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -64,19 +69,23 @@ pub struct Receiver {
     pub access: Arc<Access>,
     pub complaints: Arc<Complaints>,
     pub tls: Option<Arc<ServerConfig>>,
+    /// How many there have been, which numbers the next one.
+    pub connections: Arc<AtomicU64>,
     pub stop: CancellationToken,
 }
 
 impl Receiver {
-    /// Opens a socket and begins to read.
-    pub async fn listen(&self, on: Listen, tasks: &mut JoinSet<io::Error>) -> Result<(), ListenError> {
+    /// Opens a socket and begins to read. Of datagrams the kernel may throw some away.
+    pub async fn listen(&self, on: Listen, tasks: &mut JoinSet<io::Error>) -> Result<Option<Drops>, ListenError> {
         let refused = |source| ListenError::Bind { listen: on.address.to_string(), source };
         match on.transport {
             Transport::Udp => {
                 let socket = udp(on).map_err(refused)?;
+                let drops = Drops::of(&socket);
                 let receiver = self.clone();
                 let span = tracing::Span::current();
                 tasks.spawn_blocking(move || span.in_scope(|| receiver.datagrams(&socket)));
+                return Ok(drops);
             }
             Transport::Tcp => {
                 let listener = TcpListener::bind(on.address).await.map_err(refused)?;
@@ -88,7 +97,7 @@ impl Receiver {
                 tasks.spawn(self.clone().connections(listener, Some(TlsAcceptor::from(tls))).in_current_span());
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn datagrams(&self, socket: &UdpSocket) -> io::Error {
@@ -96,7 +105,7 @@ impl Receiver {
         while !self.stop.is_cancelled() {
             match socket.recv_from(&mut buffer) {
                 Ok((length, sender)) if self.access.allows(sender.ip()) => {
-                    self.store.keep(buffer.get(..length).unwrap_or_default());
+                    self.store.keep(buffer.get(..length).unwrap_or_default(), None);
                 }
                 Ok(_) => self.complaints.count(Complaint::Stranger),
                 Err(error) if is_passing(error.kind()) => {}
@@ -139,25 +148,35 @@ impl Receiver {
         }
     }
 
-    /// Reads one connection to its end. Each packet says its length.
-    async fn stream(&self, mut socket: impl AsyncRead + Unpin) {
-        let mut waiting = Vec::with_capacity(MAX_BYTES);
+    async fn stream(&self, socket: impl AsyncRead + Unpin) {
+        let connection = self.connections.fetch_add(1, Ordering::Relaxed);
+        let lost = self.packets(socket, connection).await;
+        self.store.disconnected(connection, lost).await;
+    }
+
+    /// Reads one connection to its end; tells whether more would have come. Each packet says its length.
+    async fn packets(&self, mut socket: impl AsyncRead + Unpin, connection: u64) -> bool {
+        let (mut waiting, mut last) = (Vec::with_capacity(MAX_BYTES), Instant::now());
         loop {
             match socket.read_buf(&mut waiting).await {
-                Ok(0) | Err(_) => return,
-                Ok(_) => {}
+                Ok(0) => return !waiting.is_empty() || last.elapsed() < QUIET,
+                Err(_) => return true,
+                Ok(_) => last = Instant::now(),
             }
             let mut rest = waiting.as_slice();
             while !rest.is_empty() {
                 match packet::length(rest) {
                     Ok(Some(length)) if length <= rest.len() => {
                         let (packet, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-                        self.store.keep(packet);
+                        self.store.keep(packet, Some(connection));
                         rest = after;
                     }
                     Ok(_) => break,
                     // Where the next packet begins cannot be known.
-                    Err(bad) => return self.complaints.count(Complaint::Bad(bad)),
+                    Err(bad) => {
+                        self.complaints.count(Complaint::Bad(bad));
+                        return true;
+                    }
                 }
             }
             let taken = waiting.len() - rest.len();

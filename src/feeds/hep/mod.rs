@@ -17,6 +17,7 @@ use crate::calls::record::Extension;
 mod access;
 mod complaints;
 mod config;
+mod drops;
 mod follow;
 mod listen;
 pub mod map;

@@ -16,8 +16,8 @@ pub(super) fn push(lines: &mut String, number: u64, op: &Op) {
         | Op::Note { .. }
         | Op::Retry(_)
         | Op::Drop(_)
-        | Op::Split { .. }
-        | Op::Answered { .. }
+        | Op::Split(_)
+        | Op::Answered(_)
         | Op::PutOnWire { .. }
         | Op::Settle(_)
         | Op::Compared { .. }

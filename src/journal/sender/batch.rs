@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Sender, Trouble};
 use crate::journal::config::Per;
 use crate::journal::entry::{Entry, EntryId, Reason};
-use crate::journal::op::{Op, Outcome};
+use crate::journal::op::{Op, Outcome, Split};
 use crate::journal::plan::{self, Sent};
 use crate::journal::store::Ahead;
 use crate::journal::task::{Part, TaskSettings, keys, row, update};
@@ -41,17 +41,17 @@ impl Sender {
         if self.settings.config.per == Per::Call {
             return Ok(false);
         }
-        let mut split = false;
-        for entry in entries.iter().filter(|entry| entry.agent.is_none() && !entry.tried) {
-            let agents: Vec<_> =
-                keys(&entry.record, Per::Agent).into_iter().filter_map(|(key, agent)| Some((key, agent?))).collect();
-            if !agents.is_empty() {
-                let id = entry.id;
-                self.journal.ask(Op::Split { id, agents }).await?;
-                split = true;
-            }
+        let whole = entries.iter().filter(|entry| entry.agent.is_none() && !entry.tried);
+        let parts = |entry: &Entry| -> Vec<_> {
+            keys(&entry.record, Per::Agent).into_iter().filter_map(|(key, agent)| Some((key, agent?))).collect()
+        };
+        let splits = whole.map(|entry| Split { id: entry.id, agents: parts(entry) });
+        let splits: Vec<Split> = splits.filter(|split| !split.agents.is_empty()).collect();
+        if splits.is_empty() {
+            return Ok(false);
         }
-        Ok(split)
+        self.journal.ask(Op::Split(splits)).await?;
+        Ok(true)
     }
 
     async fn put_on_wire(&self, mut batch: Vec<Entry>) -> Result<Vec<Entry>, Trouble> {

@@ -73,7 +73,7 @@ impl Sender {
             return Ok(batch);
         }
         let answers = self.ask_for_callers(batch.iter().filter(|entry| open.contains(&entry.id))).await?;
-        let (mut later, mut failed) = (BTreeMap::new(), None);
+        let (mut later, mut learnt, mut failed) = (BTreeMap::new(), Vec::new(), None);
         for entry in batch.iter_mut().filter(|entry| open.contains(&entry.id)) {
             let answer = entry.record.call.party.number.e164().and_then(|number| answers.get(number));
             match answer {
@@ -84,13 +84,17 @@ impl Sender {
                     failed = Some(error.clone());
                 }
                 Some(Ok(answer)) => {
-                    let complete = self.take_answer(entry, answer.clone()).await?;
-                    if !complete && entry.attempts < LOOKUP_TRIES {
+                    learnt.extend(to_json(answer).map(|json| (entry.id, json)));
+                    if !answer.complete && entry.attempts < LOOKUP_TRIES {
                         let again = plan::tried(entry, plan::plus(self.now(), LOOKUP_WAIT));
                         later.insert(entry.id, Some(again));
                     }
+                    entry.answer = Some(answer.clone());
                 }
             }
+        }
+        if !learnt.is_empty() {
+            self.journal.ask(Op::Answered(learnt)).await?;
         }
         batch.retain(|entry| !later.contains_key(&entry.id));
         let later: Vec<Settlement> = later.into_values().flatten().collect();
@@ -116,17 +120,6 @@ impl Sender {
             async move { (e164, asked.await) }
         }));
         self.or_stop(lookups.buffer_unordered(LOOKUPS).collect()).await
-    }
-
-    /// Whether no later look-up can know more.
-    async fn take_answer(&self, entry: &mut Entry, answer: Answer) -> Result<bool, Trouble> {
-        let complete = answer.complete;
-        if let Some(json) = to_json(&answer) {
-            let (id, answer) = (entry.id, json);
-            self.journal.ask(Op::Answered { id, answer }).await?;
-        }
-        entry.answer = Some(answer);
-        Ok(complete)
     }
 }
 

@@ -52,7 +52,8 @@ impl Sender {
         }
         let queries: Result<Vec<Soql>, Error> =
             asked.iter().map(|(object, field, ids)| open_of(object, field, ids)).collect();
-        let answers = match self.or_stop(self.client.query_together(&queries?)).await? {
+        let queries = queries?;
+        let answers = match self.or_stop(self.client.query_together(&queries)).await? {
             Ok(answers) => answers.pages,
             Err(error) if error.retry() == Retry::Never => {
                 self.tell_once(&error);
@@ -61,10 +62,14 @@ impl Sender {
             Err(error) => return Err(error.into()),
         };
         let (mut cases, mut opportunities) = (Open::new(), Open::new());
-        for ((object, field, _), page) in asked.into_iter().zip(answers) {
-            match page {
-                Ok(page) if object == "Case" => cases = newest(&page.rows, field),
-                Ok(page) => opportunities = newest(&page.rows, field),
+        for (((object, field, _), page), query) in asked.into_iter().zip(answers).zip(&queries) {
+            let rows = match page {
+                Ok(page) => self.or_stop(self.client.all_rows(query, page)).await?,
+                Err(error) => Err(error),
+            };
+            match rows {
+                Ok(rows) if object == "Case" => cases = newest(&rows, field),
+                Ok(rows) => opportunities = newest(&rows, field),
                 Err(error) => self.tell_once(&error),
             }
         }

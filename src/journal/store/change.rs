@@ -6,27 +6,54 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::Written;
 use super::columns::{from_json, json, state};
-use crate::calls::record::Extension;
+use super::ended::{self, Ended};
 use crate::journal::Counts;
 use crate::journal::entry::{EntryId, EntryState, Event, Reason};
 use crate::journal::note::{Note, Noted, merge};
-use crate::journal::op::{Changed, Op, Outcome, Settled, Settlement};
+use crate::journal::op::{Changed, Op, Outcome, Settled, Settlement, Split};
 use crate::journal::seal::seal;
 use crate::salesforce::RecordId;
 
-pub(super) async fn apply(connection: &mut SqliteConnection, op: &Op) -> Written<Outcome> {
+/// All of these, in order; finished calls that follow one another together.
+pub(super) async fn apply_all<'a>(
+    connection: &mut SqliteConnection,
+    ops: impl Iterator<Item = &'a Op>,
+) -> Written<Vec<Outcome>> {
+    let (mut outcomes, mut over) = (Vec::new(), Vec::new());
+    for op in ops {
+        if let Op::Ended { call, record, answer } = op {
+            over.push(Ended { call, record, answer: answer.as_deref() });
+        } else if !matches!(op, Op::Flush) {
+            ended::insert(connection, &over).await?;
+            over.clear();
+        }
+        outcomes.push(apply(connection, op).await?);
+    }
+    ended::insert(connection, &over).await?;
+    Ok(outcomes)
+}
+
+async fn apply(connection: &mut SqliteConnection, op: &Op) -> Written<Outcome> {
     match op {
         Op::Keep { call, json } => keep(connection, call, json).await?,
-        Op::Ended { call, record, answer } => ended(connection, call, record, answer.as_deref()).await?,
         Op::Forget { call } => forget(connection, call).await?,
-        Op::Flush => {}
+        // A finished call is written with its neighbours.
+        Op::Ended { .. } | Op::Flush => {}
         Op::Note { call, note } => {
             return note_call(connection, call, note).await.map(Outcome::Noted);
         }
         Op::Retry(id) => return retry(connection, *id).await.map(Outcome::Changed),
         Op::Drop(id) => return drop_entry(connection, *id).await.map(Outcome::Changed),
-        Op::Split { id, agents } => split(connection, *id, agents).await?,
-        Op::Answered { id, answer } => answered(connection, *id, answer).await?,
+        Op::Split(all) => {
+            for one in all {
+                split(connection, one).await?;
+            }
+        }
+        Op::Answered(all) => {
+            for (id, answer) in all {
+                answered(connection, *id, answer).await?;
+            }
+        }
         Op::PutOnWire { entries, at } => {
             return put_on_wire(connection, entries, *at).await.map(Outcome::OnWire);
         }
@@ -63,22 +90,6 @@ async fn keep(connection: &mut SqliteConnection, call: &str, json: &str) -> Writ
     .execute(connection)
     .await?;
     Ok(())
-}
-
-async fn ended(connection: &mut SqliteConnection, call: &str, record: &str, answer: Option<&str>) -> Written<()> {
-    sqlx::query(
-        "INSERT INTO entries (call, key, record, answer, notes, state)
-         SELECT ?1, ?1, ?2, ?3, COALESCE((SELECT notes FROM open_calls WHERE call = ?1), '[]'), 'waiting'
-         WHERE NOT EXISTS (SELECT 1 FROM entries WHERE call = ?1)
-           AND NOT EXISTS (SELECT 1 FROM dropped WHERE call = ?1)
-         ON CONFLICT (key) DO NOTHING",
-    )
-    .bind(call)
-    .bind(seal(record))
-    .bind(answer.map(seal))
-    .execute(&mut *connection)
-    .await?;
-    forget(connection, call).await
 }
 
 async fn forget(connection: &mut SqliteConnection, call: &str) -> Written<()> {
@@ -178,7 +189,7 @@ async fn drop_entry(connection: &mut SqliteConnection, id: EntryId) -> Written<C
 }
 
 /// Only an entry that was never on the wire: another may be in Salesforce under the call's own key.
-async fn split(connection: &mut SqliteConnection, id: EntryId, agents: &[(String, Extension)]) -> Written<()> {
+async fn split(connection: &mut SqliteConnection, Split { id, agents }: &Split) -> Written<()> {
     let Some(((key, agent), others)) = agents.split_first() else {
         return Ok(());
     };
@@ -318,11 +329,14 @@ async fn park(connection: &mut SqliteConnection, id: EntryId, at: Timestamp, rea
     save(connection, id, &EntryState::Parked { at, reason }).await
 }
 
-/// What it gives free goes back to the file system, 32 MiB at a time.
+/// The oldest first, a few thousand at a time, so that the writer is soon free again however many are kept. The room that they
+/// took goes back to the file system, 32 MiB at a time.
 async fn prune(connection: &mut SqliteConnection, before: Timestamp) -> Written<()> {
     sqlx::query(
         "DELETE FROM entries WHERE id IN
-         (SELECT id FROM entries WHERE state = 'done' AND since < ?1 LIMIT 20000)",
+         (SELECT id FROM
+            (SELECT id, since FROM entries WHERE state = 'done' AND due = 0 ORDER BY id LIMIT 5000)
+          WHERE since < ?1)",
     )
     .bind(before.as_millisecond())
     .execute(&mut *connection)

@@ -66,15 +66,20 @@ impl Reader {
     /// The latest first.
     pub async fn list(&self, filter: Filter, limit: u32) -> Result<Vec<Read>, JournalError> {
         let [a, b, c, d] = filter.states();
-        let rows = sqlx::query("SELECT * FROM entries WHERE state IN (?1, ?2, ?3, ?4) ORDER BY id DESC LIMIT ?5")
-            .bind(a)
-            .bind(b)
-            .bind(c)
-            .bind(d)
-            .bind(limit)
-            .fetch_all(&self.0)
-            .await
-            .map_err(|error| reading(&error))?;
+        // The inner question is answered by an index alone, however many rows there are.
+        let rows = sqlx::query(
+            "SELECT * FROM entries WHERE id IN
+                (SELECT id FROM entries WHERE state IN (?1, ?2, ?3, ?4) ORDER BY id DESC LIMIT ?5)
+             ORDER BY id DESC",
+        )
+        .bind(a)
+        .bind(b)
+        .bind(c)
+        .bind(d)
+        .bind(limit)
+        .fetch_all(&self.0)
+        .await
+        .map_err(|error| reading(&error))?;
         Ok(rows.iter().map(read).collect())
     }
 

@@ -69,6 +69,7 @@ pub(super) fn open(unique: &str) -> OpenCall {
         agents: vec![agent("101", 60_000)],
         journey: Vec::new(),
         outside_legs: vec!["1795282967.390".into()],
+        aliases: Vec::new(),
         seen: at("2026-11-21T13:04:00Z"),
         voicemail: false,
     }

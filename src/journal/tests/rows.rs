@@ -67,6 +67,7 @@ fn found(object: &str, record: &str, account: Option<&str>) -> Match {
         field: "Phone".into(),
         exactness: Exactness::Exact,
         group: 0,
+        class: 0,
         reason: String::new(),
     }
 }

@@ -154,6 +154,7 @@ fn contact() -> Match {
         field: "Phone".into(),
         exactness: Exactness::Exact,
         group: 0,
+        class: 0,
         reason: String::new(),
     }
 }

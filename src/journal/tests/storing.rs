@@ -7,6 +7,7 @@ use super::super::note::{Note, Noted};
 use super::super::{Changed, Counts, EntryId, Filter, Journal, JournalError};
 use super::{ended, open};
 use crate::calls::record::Extension;
+use crate::directory::answer::{Answer, Source};
 use crate::lifecycle::Tasks;
 
 async fn opened(dir: &Path) -> (Journal, Tasks) {
@@ -52,6 +53,33 @@ async fn a_call_that_ended_twice_is_one_entry() {
     journal.flush().await;
     assert_eq!(waiting(&journal).await, ["hq-pbx1-1"]);
     assert_eq!(journal.counts(), Counts { waiting: 1, ..Counts::default() });
+}
+
+#[tokio::test]
+async fn calls_that_end_together_are_an_entry_each_in_their_order_with_what_is_known_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _tasks) = opened(dir.path()).await;
+    journal.ended(ended("0"), None).await;
+    journal.flush().await;
+    assert_eq!(journal.drop_entry(EntryId(1)).await.unwrap(), Changed::Done);
+    journal.keep(open("7")).await;
+    assert_eq!(journal.note(open("7").key.as_str(), note("hello")).await.unwrap(), Noted::Open);
+    let answer = Answer { number: open("9").party.number, source: Source::Live, matches: Vec::new(), complete: true };
+    for nth in (0..200).chain(50..60) {
+        let answer = (nth == 9).then(|| answer.clone());
+        journal.ended(ended(&nth.to_string()), answer).await;
+    }
+    journal.flush().await;
+    let mut entries = journal.list(Filter::Waiting, 1_000).await.unwrap();
+    entries.reverse();
+    let keys: Vec<String> = entries.iter().map(|entry| entry.key.clone()).collect();
+    let wanted: Vec<String> = (1..200).map(|nth| format!("hq-pbx1-{nth}")).collect();
+    assert_eq!(keys, wanted, "without the one that was given up");
+    assert_eq!(entries[6].notes, [note("hello")]);
+    assert_eq!(entries.iter().filter(|entry| !entry.notes.is_empty()).count(), 1);
+    assert_eq!(entries[8].answer, Some(answer));
+    assert_eq!(entries.iter().filter(|entry| entry.answer.is_some()).count(), 1);
+    assert_eq!(journal.counts(), Counts { waiting: 199, ..Counts::default() });
 }
 
 #[tokio::test]

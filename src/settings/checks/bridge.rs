@@ -15,6 +15,9 @@ pub(super) fn check(bridge: &Bridge, findings: &mut Findings) {
     if !bridge.outside_prefix.bytes().all(|byte| byte.is_ascii_digit() || b"*#".contains(&byte)) {
         findings.problem("bridge.outside_prefix", "cannot be dialled", "digits, * and #, or nothing");
     }
+    if bridge.log_level().is_err() {
+        findings.problem("bridge.log_level", "is no level", "error, warn, info, debug, trace or off");
+    }
     number_plan(bridge, findings);
     ignored(bridge, findings);
 }

@@ -1,6 +1,6 @@
 //! Checks the section `[salesforce]`.
 
-use super::rules::Address;
+use super::rules::{Address, duration};
 use crate::salesforce::{Config, ConfigError, FlowName};
 use crate::settings::findings::Findings;
 
@@ -17,6 +17,7 @@ pub(super) fn check(salesforce: &Config, findings: &mut Findings) {
     endpoint_is_bare(salesforce, findings);
     details_link(salesforce, findings);
     api_version(&salesforce.api_version, findings);
+    duration("salesforce.request_timeout", salesforce.request_timeout, 1_000..=600_000, findings);
     match salesforce.chosen_flow() {
         FlowName::JwtBearer => jwt_bearer(salesforce, findings),
         FlowName::AuthorizationCode => authorization_code(salesforce, findings),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     Org, flag,
-    schema::{Access, Field, Kind, Object},
+    schema::{self, Access, Field, Kind, Object},
     value::spaced,
 };
 
@@ -36,7 +36,7 @@ pub(crate) fn brief(object: &Object, base: &str) -> Value {
     let name = &object.name;
     let is_data = is_searchable(name) || name == "Group";
     json!({
-        "name": name, "label": spaced(name), "labelPlural": format!("{}s", spaced(name)),
+        "name": name, "label": spaced(name), "labelPlural": schema::plural(&spaced(name)),
         "keyPrefix": object.prefix, "custom": name.ends_with("__c"), "customSetting": false,
         "activateable": false, "createable": is_data, "deletable": is_data && name != "User", "deprecatedAndHidden": false,
         "feedEnabled": false, "layoutable": true, "mergeable": matches!(name.as_str(), "Account" | "Contact" | "Lead"),
@@ -77,15 +77,21 @@ pub(crate) fn full(org: &Org, object: &Object, base: &str) -> Value {
     described
 }
 
-/// The fields of other objects that point at this one.
+/// The fields of other objects that point at this one, with the names of those relations that have one.
 fn children(org: &Org, object: &Object) -> Vec<Value> {
+    let named: Vec<schema::Child> = schema::children(org.objects(), object).collect();
+    let name = |child: &str, field: &str| {
+        let same = named.iter().find(|known| known.object.name == child && known.field.name == field);
+        same.map(|known| known.relation.clone())
+    };
     let fields = org.objects().flat_map(|child| child.fields.iter().map(move |field| (child, field)));
     let pointing =
         fields.filter(|(_, field)| matches!(&field.kind, Kind::Ref { targets, .. } if targets.contains(&object.name)));
     let shown = pointing.map(|(child, field)| {
         json!({
             "childSObject": child.name, "field": field.name, "cascadeDelete": false, "deprecatedAndHidden": false,
-            "junctionIdListNames": [], "junctionReferenceTo": [], "relationshipName": null, "restrictedDelete": false,
+            "junctionIdListNames": [], "junctionReferenceTo": [],
+            "relationshipName": name(&child.name, &field.name), "restrictedDelete": false,
         })
     });
     shown.collect()

@@ -1,5 +1,7 @@
 //! Why Salesforce refuses a row, a query or a search: its own code and words.
 
+use super::Fields;
+
 /// One refusal; how it is shown (`errorCode` or `statusCode`) is up to the resource that answers.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{code}: {message}")]
@@ -10,17 +12,19 @@ pub struct Refusal {
     pub message: String,
     /// The fields it is about; empty when it is about none.
     pub fields: Vec<String>,
+    /// What else the error shows where it is the whole answer: further members of the object.
+    pub more: Option<Box<Fields>>,
 }
 
 impl Refusal {
     /// A refusal that is not about a field.
     pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), fields: Vec::new() }
+        Self { code, message: message.into(), fields: Vec::new(), more: None }
     }
 
     /// A refusal that names the field it is about.
     pub(crate) fn of_field(code: &'static str, field: &str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), fields: vec![field.to_owned()] }
+        Self { code, message: message.into(), fields: vec![field.to_owned()], more: None }
     }
 
     /// What a request for something that is not there gets.

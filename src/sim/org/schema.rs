@@ -4,7 +4,10 @@
 //! name, a kind and at most one access word (`required`, `once`: at creation only, `read`: never). In picklists `_`
 //! stands for a space.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 const SYSTEM: &str = "
  Id id read
@@ -386,6 +389,47 @@ fn relation_of(name: &str) -> String {
     }
 }
 
+/// A relation from an object to those whose field points at it.
+pub(crate) struct Child<'a> {
+    pub(crate) object: &'a Object,
+    pub(crate) field: &'a Field,
+    /// As queries call it.
+    pub(crate) relation: String,
+}
+
+/// The relations of `parent` to its children that have a name.
+pub(crate) fn children<'a>(
+    objects: impl Iterator<Item = &'a Arc<Object>>,
+    parent: &Object,
+) -> impl Iterator<Item = Child<'a>> {
+    let fields = objects.flat_map(|object| object.fields.iter().map(move |field| (&**object, field)));
+    let pointing =
+        fields.filter(|(_, field)| matches!(&field.kind, Kind::Ref { targets, .. } if targets.contains(&parent.name)));
+    pointing.filter_map(|(object, field)| Some(Child { object, field, relation: children_of(object, field)? }))
+}
+
+/// `AccountId` of a contact makes it one of the account's `Contacts`; who owns or wrote a row has no list of them.
+fn children_of(object: &Object, field: &Field) -> Option<String> {
+    match field.name.as_str() {
+        "OwnerId" | "ReportsToId" => None,
+        "ParentId" => Some(format!("Child{}", plural(&object.name))),
+        _ if field.access == Access::Read => None,
+        _ => Some(match object.name.strip_suffix("__c") {
+            Some(stem) => format!("{}__r", plural(stem)),
+            None if field.name.ends_with("__c") => format!("{}__r", plural(&object.name)),
+            None => plural(&object.name),
+        }),
+    }
+}
+
+/// Of an English name.
+pub(crate) fn plural(name: &str) -> String {
+    match name.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{name}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -406,5 +450,9 @@ mod tests {
         assert!(task.relation("who").is_some());
         assert!(task.relation("CreatedBy").is_some());
         assert_eq!(relation_of("Site__c"), "Site__r");
+        let objects: Vec<Arc<Object>> = objects.into_values().map(Arc::new).collect();
+        let account = objects.iter().find(|object| object.name == "Account").expect("Account");
+        let names: Vec<String> = children(objects.iter(), account).map(|child| child.relation).collect();
+        assert_eq!(names, ["ChildAccounts", "Cases", "Contacts", "Opportunities", "Tasks"]);
     }
 }

@@ -240,5 +240,5 @@ fn require(object: &Object, fields: &Fields, person_accounts: bool) -> Result<()
         return Ok(());
     }
     let message = format!("Required fields are missing: [{}]", missing.join(", "));
-    Err(Refusal { code: "REQUIRED_FIELD_MISSING", message, fields: missing })
+    Err(Refusal { fields: missing, ..Refusal::new("REQUIRED_FIELD_MISSING", message) })
 }

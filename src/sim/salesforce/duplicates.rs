@@ -1,9 +1,14 @@
 //! The duplicate rule: a person or firm that is there already is not made again unless the client insists.
 
-use super::{knobs::DuplicateRule, rest::Caller, world::World};
+use serde_json::{Value, json};
+
+use super::{knobs::DuplicateRule, rest::Caller, rows, world::World};
 use crate::sim::org::{Fields, Refusal, schema::Object, text};
 
-/// Refuses a new row that has the name and a phone number or the address of one that is there.
+/// What a refusal says, also within its details.
+const SAYS: &str = "Use one of these records?";
+
+/// Refuses a new row that has the name and a phone number or the address of some that are there, and names those.
 pub(crate) fn check(world: &World, caller: &Caller, object: &Object, body: &Fields) -> Result<(), Refusal> {
     let tolerated = match world.knobs.duplicate_rule {
         DuplicateRule::Off => true,
@@ -22,8 +27,35 @@ pub(crate) fn check(world: &World, caller: &Caller, object: &Object, body: &Fiel
         let (new, old) = (text(body, field), text(row, field));
         new.zip(old).is_some_and(|(new, old)| new.eq_ignore_ascii_case(old))
     };
-    let is_there = world.org.rows(&object.name).filter(|row| !row.is_deleted()).any(|row| {
-        same(&row.fields, name) && ["Email", "Phone", "MobilePhone"].iter().any(|field| same(&row.fields, field))
-    });
-    if is_there { Err(Refusal::new("DUPLICATES_DETECTED", "Use one of these records?")) } else { Ok(()) }
+    let rows = world.org.rows(&object.name).filter(|row| !row.is_deleted()).map(|row| &row.fields);
+    let there =
+        rows.filter(|row| same(row, name) && ["Email", "Phone", "MobilePhone"].iter().any(|field| same(row, field)));
+    let there: Vec<&str> =
+        there.filter_map(|row| text(row, "Id")).filter(|id| world.org.shows(&caller.user, id)).collect();
+    if there.is_empty() {
+        return Ok(());
+    }
+    let details = details(world, caller, object, &there);
+    // Orgs answer under a misspelt name; a client that was written by the book looks under the right one.
+    let more = ["duplicateResut", "duplicateResult"].map(|name| (name.to_owned(), details.clone()));
+    Err(Refusal { more: Some(Box::new(more.into_iter().collect())), ..Refusal::new("DUPLICATES_DETECTED", SAYS) })
+}
+
+/// Which rule it was, and the records that match.
+fn details(world: &World, caller: &Caller, object: &Object, ids: &[&str]) -> Value {
+    let name = &object.name;
+    let fields = if caller.record_details { None } else { Some("Id") };
+    let matches = ids.iter().filter_map(|id| rows::read(world, name, id, fields).ok()).map(
+        |record| json!({"additionalInformation": [], "fieldDiffs": [], "matchConfidence": 100.0, "record": record}),
+    );
+    let matches: Vec<Value> = matches.collect();
+    json!({
+        "allowSave": world.knobs.duplicate_rule == DuplicateRule::Alert,
+        "duplicateRule": format!("Standard_{name}_Duplicate_Rule"), "duplicateRuleEntityType": name,
+        "errorMessage": SAYS,
+        "matchResults": [{
+            "entityType": name, "errors": [], "matchEngine": "ExactMatchEngine", "matchRecords": matches,
+            "rule": format!("Standard_{name}_Match_Rule_v1_1"), "size": ids.len(), "success": true,
+        }],
+    })
 }

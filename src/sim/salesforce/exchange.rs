@@ -134,8 +134,11 @@ impl Answer {
 /// A refusal as an element of an error array.
 pub(crate) fn error(refusal: &Refusal) -> Value {
     let mut error = json!({"message": refusal.message, "errorCode": refusal.code});
-    if let (false, Some(map)) = (refusal.fields.is_empty(), error.as_object_mut()) {
-        map.insert("fields".to_owned(), refusal.fields.clone().into());
+    if let Some(map) = error.as_object_mut() {
+        if !refusal.fields.is_empty() {
+            map.insert("fields".to_owned(), refusal.fields.clone().into());
+        }
+        map.extend(refusal.more.as_deref().cloned().unwrap_or_default());
     }
     error
 }

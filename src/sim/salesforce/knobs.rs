@@ -19,7 +19,7 @@ pub struct Knobs {
     pub fault_kinds: Vec<FaultKind>,
     /// How long a fault that chance picked lasts, where it is one that lasts.
     pub hang_ms: u64,
-    /// Delay before each request is handled.
+    /// Delay before each request is handled; it is, also when its sender has gone meanwhile.
     pub latency_ms: u64,
     /// Seconds without use after which a session is gone.
     pub session_ttl_seconds: i64,
@@ -75,6 +75,8 @@ pub struct Knobs {
     pub clock_offset_seconds: i64,
     /// A text here refuses each write of a Task, as an administrator's validation rule does.
     pub task_validation: String,
+    /// Only Tasks whose Subject holds this text are refused by that rule; empty: all.
+    pub task_validation_subject: String,
     /// How long a Task's Subject may be, whatever describe says: an administrator has changed it a moment ago.
     pub subject_length: usize,
     /// An unknown field in a row of a collection fails the request, not the row.
@@ -120,6 +122,7 @@ impl Default for Knobs {
             refuse: false,
             clock_offset_seconds: 0,
             task_validation: String::new(),
+            task_validation_subject: String::new(),
             subject_length: 255,
             unknown_field_fails_request: false,
         }

@@ -5,12 +5,12 @@ use serde_json::{Map, Value, json};
 use super::{knobs::FaultKind, world::World};
 
 /// What each knob does.
-const KNOBS: [(&str, &str); 39] = [
+const KNOBS: [(&str, &str); 40] = [
     ("fault_rate", "chance of a fault on each data request, 0 to 1"),
     ("fault_seed", "seed of that chance; setting it starts the sequence again"),
     ("fault_kinds", "which faults chance picks from"),
     ("hang_ms", "how long a fault that chance picked lasts"),
-    ("latency_ms", "delay before each request"),
+    ("latency_ms", "delay before each request; it is then done, also when its sender has gone"),
     ("session_ttl_seconds", "seconds without use after which a session is gone"),
     ("flows", "enabled ways to log in"),
     ("rotate_refresh_tokens", "each use of a refresh token gives a new one and ends the old"),
@@ -38,6 +38,7 @@ const KNOBS: [(&str, &str); 39] = [
     ("refuse", "every connection is closed as soon as it asks for something"),
     ("clock_offset_seconds", "added to the org's clock"),
     ("task_validation", "the text with which each write of a Task is refused"),
+    ("task_validation_subject", "only Tasks whose Subject holds this text are refused so; empty: all"),
     ("subject_length", "how long a Task's Subject may be, whatever describe says"),
     ("unknown_field_fails_request", "an unknown field in a row of a collection fails the request"),
     ("next", "(when set) faults for the next requests: [{kind, count, path, rows, ms}]"),

@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use super::{
     exchange::{Answer, Ask},
+    recent,
     rest::Caller,
     world::World,
 };
 use crate::sim::{
-    org::{Refusal, id},
+    org::{Refusal, id, text},
     soql,
 };
 
@@ -31,6 +32,9 @@ pub(crate) fn first_page(world: &mut World, caller: &Caller, ask: &Ask, all: boo
     }
     let query = soql::parse::query(source)?;
     let found = soql::run(&world.org, &query, &world.clock(&caller.user), all)?;
+    if query.viewed {
+        look_at(world, &found);
+    }
     let size = page_size(world, ask);
     if found.len() <= size {
         return Ok(Answer::json(200, last_page(found.total, &found.page(&world.org, 0, size))));
@@ -42,6 +46,15 @@ pub(crate) fn first_page(world: &mut World, caller: &Caller, ask: &Ask, all: boo
     }
     world.pages.push(open);
     Ok(Answer::json(200, page))
+}
+
+/// The first of the records is the one that was looked at last.
+fn look_at(world: &mut World, found: &soql::Found) {
+    let rows = found.stored().map_or(&[][..], |(_, rows)| rows);
+    let ids: Vec<String> = rows.iter().filter_map(|row| text(row, "Id")).map(str::to_owned).collect();
+    for id in ids.iter().rev() {
+        recent::touch(world, id);
+    }
 }
 
 /// Answers the page that a locator such as `01g…-2000` names.

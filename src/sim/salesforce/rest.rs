@@ -20,6 +20,8 @@ pub(crate) struct Caller {
     pub(crate) version: u32,
     /// Rows that look like duplicates are wanted all the same.
     pub(crate) allow_save: bool,
+    /// Records that make a new one a duplicate are shown with all their fields.
+    pub(crate) record_details: bool,
 }
 
 impl Caller {
@@ -124,8 +126,10 @@ fn admitted(world: &mut World, ask: &Ask, version: &str) -> Result<Caller, Refus
         return Err(over_limit());
     }
     let duplicates = ask.header("sforce-duplicate-rule-header").unwrap_or_default();
-    let allow_save = duplicates.replace(' ', "").to_ascii_lowercase().contains("allowsave=true");
-    Ok(Caller { user, version, allow_save })
+    let duplicates = duplicates.replace(' ', "").to_ascii_lowercase();
+    let (allow_save, record_details) =
+        (duplicates.contains("allowsave=true"), duplicates.contains("includerecorddetails=true"));
+    Ok(Caller { user, version, allow_save, record_details })
 }
 
 fn with_usage(world: &World, answer: Answer) -> Answer {

@@ -78,11 +78,33 @@ async fn respond(world: &Shared, line: &Line, ask: &Ask) -> Answer {
         return unavailable();
     }
     if latency > 0 {
-        tokio::time::sleep(Duration::from_millis(latency)).await;
+        delay(world, ask, Duration::from_millis(latency)).await;
     }
     match fault {
         Some(fault) => with_fault(world, line, ask, &fault).await,
         None => route(&mut lock(world), ask),
+    }
+}
+
+/// A request that is taken is done, also when its sender does not wait for it.
+async fn delay(world: &Shared, ask: &Ask, latency: Duration) {
+    let mut taken = Taken { world, ask: Some(ask), when: Instant::now() + latency };
+    tokio::time::sleep(latency).await;
+    taken.ask = None;
+}
+
+/// Left behind by a sender who goes: the request is a late one.
+struct Taken<'a> {
+    world: &'a Shared,
+    ask: Option<&'a Ask>,
+    when: Instant,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(ask) = self.ask {
+            lock(self.world).late.push((self.when, ask.clone()));
+        }
     }
 }
 

@@ -96,8 +96,8 @@ impl World {
         self.knobs = knobs;
     }
 
-    /// Whether a row may be written now: maintenance, locks and validation rules come before the row's own rules.
-    pub(crate) fn may_write(&mut self, object: &str) -> Result<(), Refusal> {
+    /// Whether a row may be written now: maintenance and locks come before the row's own rules.
+    pub(crate) fn may_write(&mut self) -> Result<(), Refusal> {
         if self.knobs.read_only {
             return Err(Refusal::new(
                 "INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE",
@@ -111,16 +111,20 @@ impl World {
                 "unable to obtain exclusive access to this record or 1 records: 001000000000000AAA",
             ));
         }
-        if object == "Task" && !self.knobs.task_validation.is_empty() {
-            return Err(Refusal::new("FIELD_CUSTOM_VALIDATION_EXCEPTION", self.knobs.task_validation.clone()));
-        }
         Ok(())
     }
 
-    /// Whether a row's subject is as short as the knob asks for.
-    pub(crate) fn fits(&self, object: &str, body: &Fields) -> Result<(), Refusal> {
+    /// Whether a Task obeys the rules that the administrator has made: the validation rule, and how long a subject may be.
+    pub(crate) fn obeys(&self, object: &str, body: &Fields) -> Result<(), Refusal> {
+        if object != "Task" {
+            return Ok(());
+        }
+        let (says, about) = (&self.knobs.task_validation, &self.knobs.task_validation_subject);
+        let subject = text(body, "Subject").unwrap_or_default();
+        if !says.is_empty() && subject.contains(about.as_str()) {
+            return Err(Refusal::new("FIELD_CUSTOM_VALIDATION_EXCEPTION", says.clone()));
+        }
         let most = self.knobs.subject_length;
-        let subject = text(body, "Subject").filter(|_| object == "Task").unwrap_or_default();
         if subject.chars().count() <= most {
             return Ok(());
         }

@@ -1,6 +1,8 @@
 //! SOQL: reads a query and answers it from the org's rows.
 
 pub(crate) mod bind;
+mod children;
+mod group;
 pub(crate) mod parse;
 mod range;
 mod reach;
@@ -20,6 +22,7 @@ use super::org::{
     text,
 };
 use bind::{Bound, bind};
+use children::Children;
 use parse::{Condition, Item, Literal, Order, Path, Query};
 use reach::Reach;
 use test::{Test, prepare};
@@ -74,12 +77,21 @@ impl Found {
 pub(crate) struct Shape {
     object: String,
     fields: Vec<Bound>,
+    children: Vec<Children>,
 }
 
 /// Runs a query; `all` includes deleted rows. Record URLs hold `{base}`-less paths that begin at `/sobjects`.
 pub(crate) fn run(org: &Org, query: &Query, clock: &Clock, all: bool) -> Result<Found, Refusal> {
     let object = org.known(&query.object).map_err(|_| no_object(query))?;
     let test = condition(org, &object, query, clock)?;
+    let grouped = !query.group.is_empty() || query.items.iter().any(|item| matches!(item, Item::Aggregate(..)));
+    if grouped {
+        let rows = org.rows(&object.name).filter(|row| all || !row.is_deleted()).map(|row| &row.fields);
+        let rows = rows.filter(|row| test.as_ref().is_none_or(|test| test.holds(org, row)));
+        let rows = rows.filter(|row| org.shows(&clock.user, text(row, "Id").unwrap_or_default()));
+        let records = group::records(org, &object, query, &rows.cloned().collect::<Vec<_>>())?;
+        return Ok(Found { total: records.len(), rows: Rows::Made(records) });
+    }
     let sorting = Sorting::of(org, &object, query)?;
     let counts = query.items == [Item::CountAll];
     let hides = org.hides(&clock.user);
@@ -98,7 +110,7 @@ pub(crate) fn run(org: &Org, query: &Query, clock: &Clock, all: bool) -> Result<
         rows.sort_by(|a, b| sorting.compare(org, a, b));
         sorting.cut(rows.into_iter()).collect()
     };
-    answer(org, &object, query, rows)
+    answer(org, &object, query, rows, clock)
 }
 
 /// In which order rows come, and which part of them is wanted.
@@ -112,6 +124,13 @@ impl Sorting {
     pub(crate) fn of(org: &Org, object: &Object, query: &Query) -> Result<Self, Refusal> {
         if query.offset > 2000 {
             return Err(Refusal::new("NUMBER_OUTSIDE_VALID_RANGE", "Maximum SOQL offset allowed is 2000"));
+        }
+        if let Some(order) = query.order.iter().find(|order| !order.function.is_empty()) {
+            return Err(token::malformed(
+                &query.source,
+                order.path.at,
+                "Ordering by an aggregate needs a GROUP BY clause",
+            ));
         }
         let keys = query.order.iter().map(|order| Ok((bind(org, object, &order.path, &query.source)?, order.clone())));
         Ok(Self {
@@ -141,7 +160,7 @@ pub(crate) fn condition(org: &Org, object: &Object, query: &Query, clock: &Clock
 }
 
 impl Shape {
-    /// Which fields a query selects.
+    /// Which fields of its own and of its parents a query selects.
     pub(crate) fn of(org: &Org, object: &Object, query: &Query) -> Result<Self, Refusal> {
         let mut fields = Vec::new();
         for item in &query.items {
@@ -151,10 +170,11 @@ impl Shape {
                     let all = object.fields.iter().map(|leaf| Bound { links: Vec::new(), leaf: leaf.clone() });
                     fields.extend(all);
                 }
+                Item::Children(_) => {}
                 Item::CountAll | Item::Aggregate(..) => return Err(mixed(query)),
             }
         }
-        Ok(Self { object: object.name.clone(), fields })
+        Ok(Self { object: object.name.clone(), fields, children: Vec::new() })
     }
 
     /// The selected fields by their paths in canonical case, such as `Account.Name`.
@@ -171,12 +191,16 @@ impl Shape {
         self.fields.iter().map(|field| field.value(org, row))
     }
 
-    /// A record with its attributes, its fields, and its parents as nested records.
+    /// A record with its attributes, its fields, its parents as nested records, and its children as answers of their own.
     pub(crate) fn record(&self, org: &Org, row: &Fields) -> Value {
         let mut record = Map::new();
         record.insert("attributes".to_owned(), attributes(&self.object, row));
         for field in &self.fields {
             put(org, &mut record, row, field);
+        }
+        for children in &self.children {
+            let id = text(row, "Id").unwrap_or_default();
+            record.insert(children.relation().to_owned(), children.of(org, id));
         }
         record.into()
     }
@@ -209,41 +233,13 @@ fn attributes(object: &str, row: &Fields) -> Value {
     json!({"type": object, "url": format!("/sobjects/{object}/{id}")})
 }
 
-fn answer(org: &Org, object: &Object, query: &Query, rows: Vec<Arc<Fields>>) -> Result<Found, Refusal> {
+fn answer(org: &Org, object: &Object, query: &Query, rows: Vec<Arc<Fields>>, clock: &Clock) -> Result<Found, Refusal> {
     if query.items == [Item::CountAll] {
         return Ok(Found { total: rows.len(), rows: Rows::Made(Vec::new()) });
     }
-    if query.items.iter().any(|item| matches!(item, Item::Aggregate(..))) {
-        let records = vec![aggregate(org, object, query, &rows)?];
-        return Ok(Found { total: 1, rows: Rows::Made(records) });
-    }
-    let shape = Shape::of(org, object, query)?;
+    let mut shape = Shape::of(org, object, query)?;
+    shape.children = Children::all(org, object, query, clock)?;
     Ok(Found { total: rows.len(), rows: Rows::Stored(shape, rows) })
-}
-
-fn aggregate(org: &Org, object: &Object, query: &Query, rows: &[Arc<Fields>]) -> Result<Value, Refusal> {
-    let mut record = Map::new();
-    record.insert("attributes".to_owned(), json!({"type": "AggregateResult"}));
-    for (number, item) in query.items.iter().enumerate() {
-        let Item::Aggregate(function, path, alias) = item else {
-            return Err(mixed(query));
-        };
-        let bound = bind(org, object, path, &query.source)?;
-        let mut values: Vec<Value> = rows.iter().map(|row| bound.value(org, row).into_owned()).collect();
-        values.retain(|value| !value.is_null());
-        values.sort_by(|a, b| by_value(&bound.leaf.kind, a, b, (false, false)));
-        let value = match function.as_str() {
-            "COUNT" => values.len().into(),
-            "MIN" => values.first().cloned().unwrap_or_default(),
-            "MAX" => values.last().cloned().unwrap_or_default(),
-            _ => {
-                values.dedup();
-                values.len().into()
-            }
-        };
-        record.insert(alias.clone().unwrap_or(format!("expr{number}")), value);
-    }
-    Ok(record.into())
 }
 
 /// Orders two values of one field; nulls come first in both directions unless asked otherwise. Ids go by their case.

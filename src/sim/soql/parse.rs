@@ -16,10 +16,20 @@ pub(crate) enum Item {
     Field(Path),
     /// `COUNT()`: the answer is `totalSize` alone.
     CountAll,
-    /// `COUNT(Id) n`, `MIN(x)`, `MAX(x)`: function in upper case, field, alias.
-    Aggregate(String, Path, Option<String>),
+    /// `COUNT(Id) n`, `MIN(x)`, `MAX(x)`: what is computed, and its alias.
+    Aggregate(Computed, Option<String>),
     /// `FIELDS(ALL)` and its kin.
     Everything,
+    /// `(SELECT Id FROM Contacts …)`: the children of each row; the query's object is the relation's name.
+    Children(Box<Query>),
+}
+
+/// What is computed of several rows.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Computed {
+    /// In upper case.
+    pub(crate) function: String,
+    pub(crate) path: Path,
 }
 
 /// How a field is compared.
@@ -64,6 +74,8 @@ pub(crate) enum Condition {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Order {
     pub(crate) path: Path,
+    /// `ORDER BY COUNT(Id)`: what is computed of the path, in upper case; empty: nothing.
+    pub(crate) function: String,
     pub(crate) descending: bool,
     pub(crate) nulls_last: bool,
 }
@@ -75,10 +87,18 @@ pub(crate) struct Query {
     pub(crate) items: Vec<Item>,
     pub(crate) object: String,
     pub(crate) condition: Option<Condition>,
+    pub(crate) group: Vec<Path>,
+    /// `HAVING COUNT(Id) > 1 AND …`: all of these hold.
+    pub(crate) having: Vec<(Computed, Operator, Literal)>,
     pub(crate) order: Vec<Order>,
     pub(crate) limit: Option<usize>,
     pub(crate) offset: usize,
+    /// `FOR VIEW`: who asks looks at the records.
+    pub(crate) viewed: bool,
 }
+
+/// What can be computed of several rows.
+const FUNCTIONS: [&str; 6] = ["COUNT", "COUNT_DISTINCT", "MIN", "MAX", "SUM", "AVG"];
 
 /// Deeper nesting than any client writes; a bound on recursion.
 const DEEPEST: usize = 50;
@@ -95,6 +115,9 @@ pub(crate) fn query(source: &str) -> Result<Query, Refusal> {
 pub(crate) fn returning(object: &str, source: &str) -> Result<Query, Refusal> {
     let mut parser = Parser::new(source)?;
     let items = parser.items()?;
+    if items.iter().any(|item| matches!(item, Item::Children(_))) {
+        return Err(malformed(source, 0, "unexpected token: 'SELECT'"));
+    }
     let mut query = parser.tail()?;
     parser.end()?;
     query.items = items;
@@ -144,6 +167,9 @@ impl<'a> Parser<'a> {
     }
 
     fn item(&mut self) -> Result<Item, Refusal> {
+        if self.take_sign("(") {
+            return Ok(Item::Children(Box::new(self.inner()?)));
+        }
         let path = self.name()?;
         if !self.take_sign("(") {
             return Ok(Item::Field(path));
@@ -156,7 +182,10 @@ impl<'a> Parser<'a> {
         self.expect_sign(")")?;
         match function.as_str() {
             "FIELDS" => Ok(Item::Everything),
-            "COUNT" | "COUNT_DISTINCT" | "MIN" | "MAX" => Ok(Item::Aggregate(function, argument, self.item_alias())),
+            name if FUNCTIONS.contains(&name) => {
+                let computed = Computed { function, path: argument };
+                Ok(Item::Aggregate(computed, self.item_alias()))
+            }
             // These change how a value is shown, which our data does not need.
             "TOLABEL" | "FORMAT" => Ok(Item::Field(argument)),
             _ => Err(malformed(self.source, path.at, &format!("unexpected token: '{}'", path.text))),
@@ -175,6 +204,13 @@ impl<'a> Parser<'a> {
         if self.take_word("WITH") {
             self.name()?;
         }
+        if self.take_word("GROUP") {
+            self.expect_word("BY")?;
+            query.group = self.group()?;
+        }
+        if self.take_word("HAVING") {
+            query.having = self.having()?;
+        }
         if self.take_word("ORDER") {
             self.expect_word("BY")?;
             query.order = self.orders()?;
@@ -186,9 +222,46 @@ impl<'a> Parser<'a> {
             query.offset = self.whole()?;
         }
         while self.take_word("FOR") {
-            self.name()?;
+            query.viewed |= self.name()?.text.eq_ignore_ascii_case("VIEW");
         }
         Ok(query)
+    }
+
+    fn group(&mut self) -> Result<Vec<Path>, Refusal> {
+        let mut paths = Vec::new();
+        loop {
+            let path = self.name()?;
+            paths.push(self.unaliased(path));
+            if !self.take_sign(",") {
+                return Ok(paths);
+            }
+        }
+    }
+
+    fn having(&mut self) -> Result<Vec<(Computed, Operator, Literal)>, Refusal> {
+        let mut all = Vec::new();
+        loop {
+            let (function, path) = self.computed()?;
+            if function.is_empty() {
+                return Err(self.unexpected());
+            }
+            all.push((Computed { function, path }, self.operator()?, self.literal()?));
+            if !self.take_word("AND") {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// `COUNT(Id)`, or a field of which nothing is computed.
+    fn computed(&mut self) -> Result<(String, Path), Refusal> {
+        let path = self.name()?;
+        let function = path.text.to_ascii_uppercase();
+        if !FUNCTIONS.contains(&function.as_str()) || !self.take_sign("(") {
+            return Ok((String::new(), self.unaliased(path)));
+        }
+        let argument = self.name()?;
+        self.expect_sign(")")?;
+        Ok((function, self.unaliased(argument)))
     }
 
     /// `a AND b` or `a OR b`; SOQL refuses a mix of both without parentheses.
@@ -234,12 +307,8 @@ impl<'a> Parser<'a> {
         }
         self.expect_sign("(")?;
         if self.peek_word("SELECT") {
-            let outer = self.alias.take();
-            let query = self.select()?;
-            self.alias = outer;
-            self.expect_sign(")")?;
             let negated = operator == Operator::NotIn;
-            return Ok(Condition::SubQuery(path, negated, Box::new(query)));
+            return Ok(Condition::SubQuery(path, negated, Box::new(self.inner()?)));
         }
         let mut list = vec![self.literal()?];
         while self.take_sign(",") {
@@ -247,6 +316,20 @@ impl<'a> Parser<'a> {
         }
         self.expect_sign(")")?;
         Ok(Condition::Compare(path, operator, list))
+    }
+
+    /// A query within the query, and the parenthesis that closes it.
+    fn inner(&mut self) -> Result<Query, Refusal> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(self.unexpected());
+        }
+        let outer = self.alias.take();
+        let query = self.select()?;
+        self.alias = outer;
+        self.depth -= 1;
+        self.expect_sign(")")?;
+        Ok(query)
     }
 
     fn operator(&mut self) -> Result<Operator, Refusal> {
@@ -303,8 +386,7 @@ impl<'a> Parser<'a> {
     }
 
     fn order(&mut self) -> Result<Order, Refusal> {
-        let path = self.name()?;
-        let path = self.unaliased(path);
+        let (function, path) = self.computed()?;
         let descending = self.take_word("DESC");
         if !descending {
             self.take_word("ASC");
@@ -316,7 +398,7 @@ impl<'a> Parser<'a> {
                 self.expect_word("FIRST")?;
             }
         }
-        Ok(Order { path, descending, nulls_last })
+        Ok(Order { path, function, descending, nulls_last })
     }
 
     /// `FROM Contact c`: a word that does not begin the next clause.
@@ -344,8 +426,10 @@ impl<'a> Parser<'a> {
     fn without_alias(&self, item: Item) -> Item {
         match item {
             Item::Field(path) => Item::Field(self.unaliased(path)),
-            Item::Aggregate(function, path, alias) => Item::Aggregate(function, self.unaliased(path), alias),
-            Item::CountAll | Item::Everything => item,
+            Item::Aggregate(Computed { function, path }, alias) => {
+                Item::Aggregate(Computed { function, path: self.unaliased(path) }, alias)
+            }
+            Item::CountAll | Item::Everything | Item::Children(_) => item,
         }
     }
 

@@ -126,7 +126,7 @@ fn aggregates_count_and_compare() {
     let records = records(&found);
     let row = records.first().expect("a row");
     assert_eq!(row.get("n"), Some(&json!(2)));
-    assert_eq!(row.get("expr1"), Some(&json!(61)));
+    assert_eq!(row.get("expr0"), Some(&json!(61)), "those without an alias are numbered");
 }
 
 #[test]
@@ -221,4 +221,52 @@ fn a_deleted_row_is_found_by_its_key_where_deleted_rows_are_asked_for() {
     assert_eq!((count(false), count(true)), (0, 1));
     let query = parse::query("SELECT Id FROM Task WHERE CTI_Call_Id__c = ''").expect("a query");
     assert_eq!(run(&org, &query, &clock, false).expect("rows").total, 1);
+}
+
+#[test]
+fn children_come_with_their_parents() {
+    let query = "SELECT Name, (SELECT Id, LastName, Account.Name FROM Contacts WHERE LastName LIKE 'K%' LIMIT 1), \
+                 (SELECT Id FROM opportunities) FROM Account";
+    let [account] = &records(&found(query).expect(query))[..] else { panic!("one account") };
+    let eva = &account["Contacts"]["records"][0];
+    assert_eq!((&account["Contacts"]["totalSize"], &account["Contacts"]["done"]), (&json!(1), &json!(true)));
+    assert_eq!((&eva["LastName"], &eva["Account"]["Name"]), (&json!("Kern"), &json!("Kern AG")));
+    assert_eq!(account["Opportunities"], Value::Null, "none, under the name as the org spells it");
+    let inner = "SELECT (SELECT Id, (SELECT Subject FROM Tasks) FROM Contacts) FROM Account";
+    let tasks = records(&found(inner).expect(inner)).remove(0)["Contacts"]["records"].take();
+    assert_eq!(tasks[0]["Tasks"]["records"][0]["Subject"], "Call");
+    assert_eq!(refused("SELECT (SELECT Id FROM Contact) FROM Account"), "INVALID_TYPE");
+    assert_eq!(refused("SELECT (SELECT Nothing FROM Contacts) FROM Account"), "INVALID_FIELD");
+    assert_eq!(refused("SELECT (SELECT Id FROM Contacts FROM Account"), "MALFORMED_QUERY");
+    let deep = format!("SELECT {}Id FROM Contacts{}", "(SELECT ".repeat(9_000), ") FROM Account".repeat(9_000));
+    assert_eq!(refused(&deep), "MALFORMED_QUERY");
+}
+
+#[test]
+fn rows_are_grouped_and_computed_by_group() {
+    let query = "SELECT AccountId, COUNT(Id) n, MAX(LastName) FROM Contact GROUP BY AccountId ORDER BY COUNT(Id) DESC";
+    let groups = records(&found(query).expect(query));
+    let [none, one] = &groups[..] else { panic!("{groups:?}") };
+    assert_eq!(
+        none,
+        &json!({"attributes": {"type": "AggregateResult"}, "AccountId": null, "n": 2, "expr0": "O'Neill"})
+    );
+    assert_eq!((&one["AccountId"], &one["n"]), (&json!("001000000000001AAA"), &json!(1)));
+    let twice = "SELECT AccountId FROM Contact GROUP BY AccountId HAVING COUNT(Id) > 1 AND COUNT(Id) < 9";
+    assert_eq!(found(twice).expect(twice).len(), 1);
+    let named = "SELECT Account.Name, COUNT(Id) FROM Contact WHERE AccountId != null GROUP BY Account.Name";
+    assert_eq!(records(&found(named).expect(named))[0]["Name"], "Kern AG");
+    let sums =
+        "SELECT SUM(CallDurationInSeconds) s, AVG(CallDurationInSeconds) a, SUM(CallDurationInSeconds) FROM Task";
+    let sums = records(&found(sums).expect(sums)).remove(0);
+    assert_eq!((&sums["s"], &sums["a"]), (&json!(66), &json!(33.0)));
+    for wrong in [
+        "SELECT LastName, COUNT(Id) FROM Contact GROUP BY AccountId",
+        "SELECT LastName, COUNT(Id) FROM Contact",
+        "SELECT COUNT() FROM Contact GROUP BY AccountId",
+        "SELECT Id FROM Contact ORDER BY COUNT(Id)",
+        "SELECT AccountId FROM Contact GROUP BY AccountId HAVING AccountId > 1",
+    ] {
+        assert_eq!(refused(wrong), "MALFORMED_QUERY", "{wrong}");
+    }
 }

@@ -161,6 +161,7 @@ pub fn found(object: &str, record: &str, account: Option<&str>) -> Match {
         field: "Phone".into(),
         exactness: Exactness::Exact,
         group: 0,
+        class: 0,
         reason: String::new(),
     }
 }
@@ -192,6 +193,7 @@ pub fn finished_at(unique: &str, ended: Timestamp) -> CallRecord {
             agents: vec![anna],
             journey: Vec::new(),
             outside_legs: vec![unique.into()],
+            aliases: Vec::new(),
             seen: ended,
             voicemail: false,
         },

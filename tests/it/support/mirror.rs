@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use ctibridge::bridge::{self, Bridge};
 use ctibridge::sim::{Options, Salesforce};
 use flate2::read::GzDecoder;
+use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -73,18 +74,8 @@ impl Mirror {
             opened.push((extension, screen.opened().await));
         }
         let mirror = Self { screens: opened, salesforce, bridge, port, _dir: dir };
-        mirror.ready().await;
+        ready(&mirror.bridge).await;
         mirror
-    }
-
-    /// Waits until the feed listens and Salesforce is known.
-    async fn ready(&self) {
-        let url = format!("http://{}/readyz", self.bridge.address());
-        let until = Instant::now() + SOON;
-        while !http().get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
-            assert!(Instant::now() < until, "the bridge does not become ready");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
     }
 
     pub async fn play_tcp(&self, packets: &[Vec<u8>]) {
@@ -107,8 +98,18 @@ impl Mirror {
     }
 }
 
+/// Waits until all feeds are up and Salesforce is known.
+pub async fn ready(bridge: &Bridge) {
+    let (url, client) = (format!("http://{}/readyz", bridge.address()), http());
+    let until = Instant::now() + SOON;
+    while !client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+        assert!(Instant::now() < until, "the bridge does not become ready");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Free for UDP and TCP.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     loop {
         let tcp = TcpListener::bind(LOOPBACK).unwrap();
         let port = tcp.local_addr().unwrap().port();
@@ -163,10 +164,21 @@ trunks = {trunks:?}
 
 /// `tests/fixtures/hep/NAME.hex.gz`: a packet a line, in hex, after the time at which it was recorded.
 pub fn packets(name: &str) -> Vec<Vec<u8>> {
+    timed(name).into_iter().map(|(_, packet)| packet).collect()
+}
+
+/// The same, each with its time.
+pub fn timed(name: &str) -> Vec<(Timestamp, Vec<u8>)> {
     let path = folder().join(format!("{name}.hex.gz"));
     let mut text = String::new();
     GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
-    text.lines().map(|line| unhex(line.split_once(' ').unwrap().1)).collect()
+    text.lines()
+        .map(|line| {
+            let (at, hex) = line.split_once(' ').unwrap();
+            let (seconds, micros) = at.split_once('.').unwrap();
+            (Timestamp::new(seconds.parse().unwrap(), micros.parse::<i32>().unwrap() * 1000).unwrap(), unhex(hex))
+        })
+        .collect()
 }
 
 pub fn folder() -> PathBuf {

@@ -29,6 +29,8 @@ pub struct Daemon {
     level: String,
     /// What fakes its clock, where something does.
     faker: Option<PathBuf>,
+    /// That clock is also the one by which it waits.
+    fakes_waits: bool,
 }
 
 impl Daemon {
@@ -40,7 +42,8 @@ impl Daemon {
         let settings = world::settings(salesforce, &asterisk.url(), &dir.path().join("state"))
             .replace("listen = \"127.0.0.1:0\"", &format!("listen = \"127.0.0.1:{port}\"\nadmin_token = \"{TOKEN}\""))
             .replace("[[agent]]", &format!("[[agent]]\ntoken_sha256 = \"{hash:x}\""));
-        let daemon = Self { dir, port, child: None, client: http(), level: "info".to_owned(), faker: None };
+        let daemon =
+            Self { dir, port, child: None, client: http(), level: "info".to_owned(), faker: None, fakes_waits: false };
         fs::write(daemon.settings_file(), change(settings)).unwrap();
         fs::set_permissions(daemon.settings_file(), fs::Permissions::from_mode(0o600)).unwrap();
         daemon
@@ -83,9 +86,12 @@ impl Daemon {
         };
         let command = run(&mut command, &self.settings_file()).args(["--log", &self.level]);
         if let Some(library) = &self.faker {
-            // Waits go by the monotonic clock, which nobody sets in life either.
             command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", self.clock_file());
-            command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("NO_FAKE_STAT", "1");
+            command.env("FAKETIME_NO_CACHE", "1").env("NO_FAKE_STAT", "1");
+            if !self.fakes_waits {
+                // Waits go by the monotonic clock, which nobody sets in life either.
+                command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+            }
         }
         self.child = Some(command.stderr(log).spawn().unwrap());
     }
@@ -101,6 +107,12 @@ impl Daemon {
     pub fn fake_clock(&mut self, library: &Path, offset: &str) {
         self.faker = Some(library.to_owned());
         self.set_clock(offset);
+    }
+
+    /// As [`fake_clock`](Self::fake_clock), and what it waits for comes sooner when the clock is set forward.
+    pub fn fake_waits(&mut self, library: &Path) {
+        self.fake_clock(library, "+0");
+        self.fakes_waits = true;
     }
 
     /// Sets its clock, `+1h` or `-1d` from the right time, also while it runs.
