@@ -46,6 +46,7 @@ pub struct Metrics {
     frames: Family<FrameLabels, Counter>,
     feed_up: Family<FeedLabel, Gauge>,
     feed_losses: Family<FeedLabel, Counter>,
+    feed_overruns: Family<FeedLabel, Counter>,
     calls_open: Gauge,
     calls_ended: Family<DispositionLabel, Counter>,
     pops_sent: Counter,
@@ -79,6 +80,12 @@ impl Metrics {
         };
         let feed = feed.to_owned();
         self.frames.get_or_create(&FrameLabels { feed, kind }).inner().store(total, Ordering::Relaxed);
+    }
+
+    /// So often a feed told more than could be taken since the start.
+    pub fn overruns(&self, feed: &str, total: u64) {
+        let label = FeedLabel { feed: feed.to_owned() };
+        self.feed_overruns.get_or_create(&label).inner().store(total, Ordering::Relaxed);
     }
 
     /// A feed came into this state.
@@ -175,6 +182,7 @@ impl Default for Metrics {
             frames: Family::default(),
             feed_up: Family::default(),
             feed_losses: Family::default(),
+            feed_overruns: Family::default(),
             calls_open: Gauge::default(),
             calls_ended: Family::default(),
             pops_sent: Counter::default(),
@@ -218,6 +226,8 @@ impl Metrics {
         registry.register("feed_frames", "Frames received from phone systems", self.frames.clone());
         registry.register("feed_up", "1 while the feed is connected", self.feed_up.clone());
         registry.register("feed_losses", "Times that a feed was lost", self.feed_losses.clone());
+        let overruns = self.feed_overruns.clone();
+        registry.register("feed_overruns", "Times that a feed told more than could be taken", overruns);
         registry.register("calls_open", "Calls going on", self.calls_open.clone());
         registry.register("calls_ended", "Calls that ended", self.calls_ended.clone());
         registry.register("pops_sent", "Pops shown to agents", self.pops_sent.clone());
@@ -298,6 +308,7 @@ mod tests {
         other.frames("pbx1", Frame::Known, 9);
         other.frames("pbx1", Frame::Bad, 1);
         metrics.feed("pbx1", FeedState::Up);
+        metrics.overruns("pbx1", 4);
         metrics.calls_open(3);
         metrics.call_ended("Missed");
         metrics.pop_sent(Duration::from_millis(7));
@@ -314,6 +325,7 @@ mod tests {
         for line in [
             "ctibridge_feed_frames_total{feed=\"pbx1\",kind=\"bad\"} 1",
             "ctibridge_feed_up{feed=\"pbx1\"} 1",
+            "ctibridge_feed_overruns_total{feed=\"pbx1\"} 4",
             "ctibridge_calls_open 3",
             "ctibridge_calls_ended_total{disposition=\"Missed\"} 1",
             "ctibridge_pop_latency_seconds_bucket{le=\"0.01\"} 1",

@@ -346,3 +346,19 @@ fn a_call_from_before_a_restart_ends_with_its_bye() {
     assert_eq!(ended(&steps).len(), 1, "{steps:?}");
     assert!(second.open_calls().is_empty());
 }
+
+#[test]
+fn a_session_that_would_last_for_ever_ends_like_one_that_says_nothing() {
+    for seconds in [u64::MAX, u64::MAX - 60, 1 << 40] {
+        let mut mirror = Mirror::new();
+        mirror.proxied();
+        let again = dialog("c", "f", "t", "3");
+        let more = format!("Session-Expires: {seconds};refresher=uac");
+        mirror.see(CARRIER, PBX, "UPDATE sip:101@pbx SIP/2.0", again, "2 UPDATE", &more);
+        mirror.see(PBX, CARRIER, "SIP/2.0 200 OK", again, "2 UPDATE", &more);
+        mirror.wait(1);
+        assert!(mirror.map.live() > 0, "{seconds}");
+        mirror.wait(5 * 60 * 60);
+        assert_eq!(mirror.map.live(), 0, "{seconds}");
+    }
+}

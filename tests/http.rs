@@ -596,7 +596,7 @@ async fn a_stream_carries_pops_and_goes_on_where_it_broke_off() {
     world.update("1", PopState::Answered);
     world.pop("2", PopState::Ringing);
     let second = CallKey::new("hq", "pbx1", "2");
-    world.hub.withdraw(&second, &extension("101"), WithdrawReason::AnsweredElsewhere);
+    assert!(world.hub.withdraw(&second, &extension("101"), WithdrawReason::AnsweredElsewhere));
     let mut stream = world.stream(Some(&first.id)).await;
     let missed = [stream.next().await, stream.next().await, stream.next().await].map(Option::unwrap);
     assert_eq!(missed.each_ref().map(|event| event.name.as_str()), ["update", "pop", "withdraw"]);

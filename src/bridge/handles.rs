@@ -139,6 +139,7 @@ fn metrics(parts: &Parts) -> String {
         ] {
             parts.metrics.frames(&status.name, kind, total);
         }
+        parts.metrics.overruns(&status.name, status.overruns);
     }
     let counts = parts.journal.counts();
     let index = parts.directory.index().stats();

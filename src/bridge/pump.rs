@@ -40,8 +40,9 @@ pub struct Pump {
 impl Pump {
     /// Runs until `stop`, then takes what the feeds have said until then.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut ticked = Instant::now();
         loop {
-            let due = self.tracker.poll_timeout().min(Instant::now() + TICK);
+            let due = self.tracker.poll_timeout().min(ticked + TICK);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -50,7 +51,12 @@ impl Pump {
                     self.screens.answered(answered, &policy);
                 }
                 Some(told) = self.messages.recv() => self.take(told).await,
-                () = tokio::time::sleep_until(due.into()) => self.tick().await,
+                () = tokio::time::sleep_until(due.into()) => {}
+            }
+            // However many messages wait: time goes on.
+            if due <= Instant::now() {
+                self.tick().await;
+                ticked = Instant::now();
             }
         }
         while let Ok((feed, message)) = self.messages.try_recv() {

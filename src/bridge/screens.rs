@@ -318,8 +318,9 @@ impl Screens {
             Act::Withdraw(extension, reason) => {
                 let Some(showing) = self.showing.get_mut(call) else { return };
                 showing.shown.remove(&extension);
-                self.hub.withdraw(call, &extension, reason);
-                self.metrics.pop_withdrawn();
+                if self.hub.withdraw(call, &extension, reason) {
+                    self.metrics.pop_withdrawn();
+                }
             }
             Act::Pop(open, extension, state) => {
                 let Some(pop) = self.draw(call, &open, &extension, state, policy) else { return };
@@ -340,6 +341,8 @@ impl Screens {
                 match policy.pops.when {
                     When::Answer if state == PopState::Ringing => {}
                     When::Answer if first_shown => self.hub.pop(pop),
+                    // A call that nobody answered has no card to be ended.
+                    When::Answer if state == PopState::Ended => self.hub.amend(pop),
                     When::Answer | When::Ring | When::Manual => self.hub.update(pop),
                 }
             }

@@ -388,7 +388,9 @@ impl Call {
 
     pub fn hangup_asked(&mut self, by: HungUpBy, gave_up: bool) {
         self.hangup = Some(by);
-        self.agent_gave_up |= gave_up && self.facts.answered.is_none();
+        // Once nobody outside is rung any more, the agent only puts an end to the tone that says why.
+        let is_awaited = !self.has_outside_party() || !self.outside.is_empty();
+        self.agent_gave_up |= gave_up && is_awaited && self.facts.answered.is_none();
     }
 
     /// Takes over who of `other` still has to do with the call, and its outside legs. Talk of the consultation does not count.

@@ -10,7 +10,7 @@ use super::event::{Cause, DialState, LegId, What};
 use super::feed::{Known, LiveLeg, Scope};
 use super::record::OpenCall;
 use super::step::Step;
-use super::switchboard::Switchboard;
+use super::switchboard::{Switchboard, later};
 
 /// A call that no snapshot has settled for this long is taken to be over.
 const MAX_UNCERTAIN: Duration = Duration::from_hours(4);
@@ -48,9 +48,11 @@ impl Switchboard {
                 self.lost.remove(&Scope::Feed);
             }
         }
-        if let Some(at) = known.at {
-            self.see(at);
+        // The stamps of a snapshot say when its legs began: they may be far back.
+        if let Some(at) = known.at.filter(|at| self.stamp.is_none_or(|(last, _)| *at >= last)) {
+            self.stamp = Some((at, now));
         }
+        self.may_leap = true;
         for live in &known.legs {
             self.legs_back(live);
         }
@@ -63,6 +65,7 @@ impl Switchboard {
     /// The feed cannot say what lives. What it tells from now on is certain again.
     pub fn up_unknowing(&mut self, now: Instant) -> Vec<Step> {
         self.now = now;
+        self.may_leap = true;
         self.lost.clear();
         self.drain()
     }
@@ -83,7 +86,7 @@ impl Switchboard {
         let old: Vec<_> =
             self.lost.iter().filter(|(_, (_, since))| is_old(*since)).map(|(s, l)| (s.clone(), *l)).collect();
         for (scope, (at, since)) in old {
-            self.vanish(&scope, &BTreeSet::new(), at, at + now.saturating_duration_since(since));
+            self.vanish(&scope, &BTreeSet::new(), at, later(at, now.saturating_duration_since(since)));
         }
         if self.restored.is_some_and(is_old) {
             self.restored = None;
@@ -169,7 +172,7 @@ impl Switchboard {
         let Some(seen) = self.calls.get(&id).map(Call::seen) else {
             return;
         };
-        let until = until.unwrap_or(seen + MAX_UNCERTAIN).max(seen);
+        let until = until.unwrap_or_else(|| later(seen, MAX_UNCERTAIN)).max(seen);
         self.end(id, seen, Some((seen, until)));
     }
 

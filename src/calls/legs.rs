@@ -46,6 +46,8 @@ pub(super) struct LiveLeg {
     pub ring: Ring,
     /// The far end gave up before it was put through.
     pub cancelled: bool,
+    /// The far end has hung up: what runs now only tidies up.
+    pub going: bool,
     pub call: Option<CallId>,
 }
 
@@ -100,6 +102,7 @@ impl Legs {
             held: false,
             ring: Ring::Never,
             cancelled: false,
+            going: false,
             call: None,
             leg,
         };
@@ -196,7 +199,7 @@ impl Legs {
 
     /// Legs that the PBX called and that belong to no call yet.
     pub fn unplaced(&mut self) -> Vec<LegId> {
-        // Once it has a call, a leg is never without one.
+        // Once it has a call, a leg is never without one, if only one that is over.
         self.homeless.retain(|leg| self.live.get(leg).is_some_and(|live| live.call.is_none()));
         self.homeless.iter().cloned().collect()
     }

@@ -47,7 +47,11 @@ impl Switchboard {
     }
 
     fn place(&mut self, leg: &LegId, at: Timestamp) {
-        let Root::Leg(root) = self.legs.root(leg) else {
+        let root = match self.legs.root(leg) {
+            Root::Leg(root) => Some(root),
+            Root::Link => self.phone_in_link(leg),
+        };
+        let Some(root) = root else {
             return;
         };
         let Some(live) = self.legs.get(leg) else {
@@ -70,6 +74,20 @@ impl Switchboard {
         if rings {
             self.ring_agent(leg, at);
         }
+    }
+
+    /// Click to call: a link called a phone first, which has answered, and calls outside on its behalf.
+    fn phone_in_link(&self, outside: &LegId) -> Option<LegId> {
+        let live = self.legs.get(outside).filter(|live| live.is_outside())?;
+        let DialedBy::Leg(link) = &live.dialed_by else {
+            return None;
+        };
+        let heard = self.legs.hearing(link);
+        let mut people =
+            heard.iter().filter_map(|leg| self.legs.get(leg)).filter(|live| !matches!(live.leg.side, Side::Link(_)));
+        let only = people.next().filter(|_| people.next().is_none())?;
+        let waits = only.extension().is_some() && only.was_called() && only.call.is_none();
+        waits.then(|| only.leg.id.clone())
     }
 
     /// A leg to the outside that came out of a link belongs to the phone that hears it: its consultation by feature code.
@@ -104,7 +122,8 @@ impl Switchboard {
         let (number, dialed) = self.dialed_number(root, leg);
         let placed_by = self.legs.get(root).and_then(LiveLeg::extension).cloned();
         let started = self.legs.get(root).map_or(Timestamp::UNIX_EPOCH, |live| live.since);
-        let free = self.legs.get(root).is_some_and(|live| live.call.is_none());
+        let own = self.legs.get(root).map(|live| live.call);
+        let free = own.is_some_and(|call| call.is_none_or(|id| !self.calls.contains_key(&id)));
         let id = self.begin(Call::new(Beginning {
             key: self.key(leg),
             feed: self.feed.clone(),

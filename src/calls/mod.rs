@@ -14,6 +14,8 @@ mod roster;
 mod screen;
 pub mod step;
 mod switchboard;
+#[cfg(test)]
+mod tests;
 pub mod tracker;
 mod twins;
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::call::{Call, CallId};
 use super::event::{
@@ -23,6 +23,10 @@ use crate::phone::NumberPlan;
 const PRESENTATION_HOLD: Duration = Duration::from_millis(200);
 /// A finished call waits this long for it: nobody is in a hurry then, and a withheld number must not be logged.
 const ENDED_HOLD: Duration = Duration::from_secs(5);
+/// A stamp that is further ahead of the PBX's clock is a mistake, unless the next one is too.
+const MAX_LEAP: SignedDuration = SignedDuration::from_hours(24);
+/// A stamp that is further behind says that the PBX's clock was set back; others only come out of order.
+const MAX_DISORDER: SignedDuration = SignedDuration::from_mins(1);
 
 /// The names that go into every call key, and how numbers are read.
 #[derive(Debug, Clone)]
@@ -42,6 +46,8 @@ pub(super) struct Switchboard {
     next_id: CallId,
     /// The latest stamp of the PBX, and when it was read.
     pub(super) stamp: Option<(Timestamp, Instant)>,
+    /// A stamp that is far ahead is to be believed: the last one was too, or none has come since the feed came up.
+    pub(super) may_leap: bool,
     /// What is lost now: until then all of it was seen.
     pub(super) lost: BTreeMap<Scope, (Timestamp, Instant)>,
     /// When calls of an earlier run were taken over.
@@ -60,6 +66,7 @@ impl Switchboard {
             waiting: Vec::new(),
             next_id: 0,
             stamp: None,
+            may_leap: true,
             lost: BTreeMap::new(),
             restored: None,
             out: Vec::new(),
@@ -70,8 +77,9 @@ impl Switchboard {
     /// One event in, its steps out.
     pub fn event(&mut self, event: CallEvent, now: Instant) -> Vec<Step> {
         self.now = now;
-        self.see(event.at);
-        self.apply(event.at, event.what);
+        let at = self.believed(event.at);
+        self.see(at);
+        self.apply(at, event.what);
         self.drain()
     }
 
@@ -113,13 +121,22 @@ impl Switchboard {
     pub(super) fn alive_until(&self) -> Timestamp {
         match (self.lost.get(&Scope::Feed).copied(), self.stamp) {
             (Some((at, _)), _) => at,
-            (None, Some((at, read))) => at + self.now.saturating_duration_since(read),
+            (None, Some((at, read))) => later(at, self.now.saturating_duration_since(read)),
             (None, None) => Timestamp::UNIX_EPOCH,
         }
     }
 
-    pub(super) fn see(&mut self, at: Timestamp) {
-        if self.stamp.is_none_or(|(last, _)| at >= last) {
+    /// The stamp of an event, or the PBX's time now for a stray one that is far ahead of it.
+    fn believed(&mut self, at: Timestamp) -> Timestamp {
+        let now = self.alive_until();
+        let leaps = self.stamp.is_some() && at.duration_since(now) > MAX_LEAP;
+        let is_stray = leaps && !self.may_leap;
+        self.may_leap = leaps;
+        if is_stray { now } else { at }
+    }
+
+    fn see(&mut self, at: Timestamp) {
+        if self.stamp.is_none_or(|(last, _)| at >= last || last.duration_since(at) > MAX_DISORDER) {
             self.stamp = Some((at, self.now));
         }
     }
@@ -244,6 +261,7 @@ impl Switchboard {
         {
             live.dialed_now = dialed;
         }
+        let going = self.legs.get(leg).is_some_and(|live| live.going);
         let Some(call) = self.call_of(leg).and_then(|id| self.calls.get_mut(&id)) else {
             return;
         };
@@ -253,7 +271,7 @@ impl Switchboard {
                 call.voicemail(at);
                 call.turn_all(Turn::GoesOnElsewhere, None, &mut self.out);
             }
-            Application::Other if call.primary.as_ref() == Some(leg) => call.out_of_queue(),
+            Application::Other if call.primary.as_ref() == Some(leg) && !going => call.out_of_queue(),
             Application::Other => {}
         }
     }
@@ -263,6 +281,7 @@ impl Switchboard {
             return;
         };
         live.cancelled |= cancelled;
+        live.going = true;
         let by = match live.leg.side {
             Side::Outside => HungUpBy::OutsideParty,
             Side::Phone(_) => HungUpBy::Agent,
@@ -332,6 +351,7 @@ impl Switchboard {
         {
             call.note(at, Happening::Parked(None));
         }
+        self.place_all(at);
         self.rewire(&heard, at);
     }
 
@@ -532,4 +552,9 @@ impl Switchboard {
             call.hold_until(until);
         }
     }
+}
+
+/// `at` and a while, or the end of all time.
+pub(super) fn later(at: Timestamp, by: Duration) -> Timestamp {
+    at.saturating_add(by).unwrap_or(Timestamp::MAX)
 }

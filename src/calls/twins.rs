@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 use super::record::{AgentPart, CallKey, CallRecord, Extension, Happening, OpenCall};
-use super::step::Step;
+use super::step::{Step, WithdrawReason};
 use crate::phone::PhoneNumber;
 
 /// How long the leader may be behind.
@@ -52,6 +52,8 @@ pub(super) struct Twins {
 struct Seen {
     call: OpenCall,
     fate: Fate,
+    /// Since when it is told; `None` for one that is not, and for one that an earlier run told.
+    told: Option<Instant>,
     /// When it ended.
     ended: Option<Instant>,
 }
@@ -93,7 +95,7 @@ impl Twins {
         let mut twins = Self { leaders, seen: BTreeMap::new(), up: BTreeMap::new() };
         for call in open {
             if twins.concerns(&call.feed) {
-                let seen = Seen { call: call.clone(), fate: Fate::Shown, ended: None };
+                let seen = Seen { call: call.clone(), fate: Fate::Shown, told: None, ended: None };
                 twins.seen.insert(call.key.clone(), seen);
             }
         }
@@ -152,6 +154,7 @@ impl Twins {
             {
                 out.append(steps);
                 seen.fate = Fate::Shown;
+                seen.told = Some(now);
             }
         }
         self.seen.retain(|_, seen| seen.forgotten_at().is_none_or(|at| at > now));
@@ -206,7 +209,8 @@ impl Twins {
             None if follows => Fate::Held { until: now + PATIENCE, steps: Vec::new() },
             None => Fate::Shown,
         };
-        self.seen.insert(key.clone(), Seen { call: call.clone(), fate, ended });
+        let told = matches!(fate, Fate::Shown).then_some(now);
+        self.seen.insert(key.clone(), Seen { call: call.clone(), fate, told, ended });
     }
 
     /// A call became part of another of its feed: its other names are that one's.
@@ -252,18 +256,18 @@ impl Twins {
         let Some((_, _, _, other)) = same.min() else {
             return;
         };
-        // The one that has been told keeps its key; of two that have not, or have, the leader's does.
+        // The one that has been told keeps its key, the one told first of two that have; of two that have not, the leader's does.
         let leads = |it: &CallKey| self.seen.get(it).is_some_and(|seen| !self.leaders.contains_key(&seen.call.feed));
         let is_told = |it: &CallKey| self.seen.get(it).is_some_and(Seen::is_shown);
         let other_wins = (is_told(&other), leads(&other)) > (is_told(key), leads(key))
-            || (is_told(&other) && is_told(key) && self.is_older(&other, key));
+            || (is_told(&other) && is_told(key) && self.is_earlier(&other, key));
         let (shown, hidden) = if other_wins { (other, key.clone()) } else { (key.clone(), other) };
         self.pair(&shown, &hidden, out);
     }
 
-    fn is_older(&self, one: &CallKey, other: &CallKey) -> bool {
-        let started = |key: &CallKey| self.seen.get(key).map(|seen| seen.call.started);
-        started(one) < started(other)
+    fn is_earlier(&self, one: &CallKey, other: &CallKey) -> bool {
+        let began = |key: &CallKey| self.seen.get(key).map(|seen| (seen.told, seen.call.started));
+        began(one) < began(other)
     }
 
     fn pair(&mut self, shown: &CallKey, hidden: &CallKey, out: &mut Vec<Step>) {
@@ -271,6 +275,11 @@ impl Twins {
         if let Some(seen) = self.seen.get_mut(hidden) {
             names.append(&mut seen.call.aliases);
             if seen.is_shown() {
+                out.extend(seen.call.agents.iter().map(|part| Step::Withdraw {
+                    call: hidden.clone(),
+                    extension: part.extension.clone(),
+                    reason: WithdrawReason::Moved,
+                }));
                 out.push(Step::Forget { call: hidden.clone(), into: Some(shown.clone()) });
             }
         }

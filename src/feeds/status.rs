@@ -28,7 +28,7 @@ pub struct FeedStatus {
     pub unknown: u64,
     /// Frames that could not be understood.
     pub bad: u64,
-    /// Connections given up because what is behind the reader was too slow.
+    /// Connections given up, or packets of a mirror dropped, because what is behind the reader was too slow.
     pub overruns: u64,
     /// Packets thrown away unread: from somebody who may not send, with a wrong key, or more than could be taken.
     pub dropped: u64,

@@ -95,17 +95,20 @@ impl Hub {
         }
     }
 
-    /// Takes a call off an agent's screen.
-    pub fn withdraw(&self, call: &CallKey, extension: &Extension, reason: WithdrawReason) {
+    /// Takes a call off an agent's screen. False when no live card shows it.
+    #[must_use]
+    pub fn withdraw(&self, call: &CallKey, extension: &Extension, reason: WithdrawReason) -> bool {
         let mut screens = self.lock();
         let number = screens.last + 1;
         let Some(seat) = screens.seats.get_mut(extension) else {
-            return;
+            return false;
         };
-        if seat.screen.withdraw(call, extension, reason, number) {
+        let is_off = seat.screen.withdraw(call, extension, reason, number);
+        if is_off {
             seat.changed.send_replace(());
             screens.last = number;
         }
+        is_off
     }
 
     /// An agent chose the record of a call: all who see the call, now and later, see the choice.

@@ -64,8 +64,8 @@ fn a_call_rings_changes_and_goes() {
     hub.update(card("1", PopState::Answered));
     hub.update(card("1", PopState::Ended));
     hub.pop(card("2", PopState::Ringing));
-    hub.withdraw(&key("2"), &anna(), WithdrawReason::AnsweredElsewhere);
-    hub.withdraw(&key("2"), &anna(), WithdrawReason::CallerGone);
+    assert!(hub.withdraw(&key("2"), &anna(), WithdrawReason::AnsweredElsewhere));
+    assert!(!hub.withdraw(&key("2"), &anna(), WithdrawReason::CallerGone));
     assert_eq!(
         read(&mut anna_reads),
         [
@@ -94,7 +94,7 @@ fn a_new_reader_gets_the_live_cards_as_they_are_with_their_first_ids() {
     hub.pop(card("2", PopState::Ringing));
     hub.pop(card("3", PopState::Ringing));
     hub.update(card("2", PopState::Answered));
-    hub.withdraw(&key("1"), &anna(), WithdrawReason::CallerGone);
+    assert!(hub.withdraw(&key("1"), &anna(), WithdrawReason::CallerGone));
     hub.update(card("3", PopState::Ended));
     assert_eq!(read(&mut reader(&hub, None)), ["pop-2 2 answered"]);
     assert_eq!(read(&mut reader(&hub, Some("999-3"))), ["gap-7  events were missed", "pop-2 2 answered"]);
@@ -127,7 +127,7 @@ fn nothing_brings_back_what_is_over() {
     hub.pop(card("1", PopState::Ringing));
     hub.update(card("1", PopState::Ended));
     hub.pop(card("2", PopState::Ringing));
-    hub.withdraw(&key("2"), &anna(), WithdrawReason::AnsweredElsewhere);
+    assert!(hub.withdraw(&key("2"), &anna(), WithdrawReason::AnsweredElsewhere));
     hub.update(card("1", PopState::Ringing));
     hub.amend(card("2", PopState::Ringing));
     hub.update(card("2", PopState::Ended));

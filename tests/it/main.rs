@@ -1,6 +1,7 @@
 //! The bridge as a whole, against a pretend Asterisk and a pretend Salesforce on real sockets.
 
 mod allowance;
+mod answered;
 mod calls;
 mod clock;
 mod compare;

@@ -112,6 +112,8 @@ impl Map {
         Some(match event {
             Event::ChannelCreated { channel } => What::Appeared(self.leg(&channel)),
             Event::ChannelStateChange { channel } if channel.state == "Ringing" => What::Ringing(id(&channel)),
+            // Extension `h` runs after the end.
+            Event::ChannelDialplan { channel, .. } if channel.dialplan.exten == "h" => return None,
             Event::ChannelDialplan { channel, dialplan_app, dialplan_app_data } => What::Runs {
                 leg: id(&channel),
                 application: application(&dialplan_app, &dialplan_app_data)?,
@@ -154,7 +156,6 @@ impl Map {
             | Event::ChannelVarset { .. }
             | Event::ChannelCallerId { .. }
             | Event::ChannelHangupRequest { .. }
-            | Event::BridgeMerged { .. }
             | Event::BridgeBlindTransfer { .. }
             | Event::BridgeAttendedTransfer { .. }
             | Event::ApplicationReplaced { .. }
@@ -280,7 +281,6 @@ fn subject(event: &Event) -> Option<(&str, &Variables)> {
         Event::ChannelCreated { .. }
         | Event::ChannelVarset { channel: None }
         | Event::Dial { caller: None, .. }
-        | Event::BridgeMerged { .. }
         | Event::BridgeAttendedTransfer { .. }
         | Event::ApplicationReplaced { .. }
         | Event::Other => None,
@@ -437,6 +437,18 @@ mod tests {
         ] {
             assert_eq!(read_cause(cause, status), read, "{cause} {status:?}");
         }
+    }
+
+    #[test]
+    fn what_runs_in_extension_h_says_nothing_of_the_call() {
+        let frame = |exten: &str| -> Frame {
+            let text = format!(
+                r#"{{"type":"ChannelDialplan","dialplan_app":"Set","channel":{{"id":"1.1","name":"PJSIP/trunk-00000001","dialplan":{{"exten":"{exten}"}}}}}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        assert_eq!(map().frame(frame("h")).events, []);
+        assert_eq!(map().frame(frame("200")).events.len(), 1);
     }
 
     #[test]

@@ -52,8 +52,6 @@ pub struct CallerId {
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Dialplan {
     #[serde(default)]
-    pub context: String,
-    #[serde(default)]
     pub exten: String,
     #[serde(default)]
     pub app_name: String,
@@ -136,10 +134,6 @@ pub enum Event {
         dialstatus: String,
         #[serde(default)]
         dialstring: String,
-    },
-    BridgeMerged {
-        bridge: Bridge,
-        bridge_from: Bridge,
     },
     BridgeBlindTransfer {
         channel: Subject,

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -32,6 +32,9 @@ const LOOK_UP: Duration = Duration::from_millis(200);
 /// Senders at once by TCP and TLS; more are refused.
 const MAX_CONNECTIONS: usize = 256;
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A sender by TCP that has been silent for so long is asked whether it is still there, and how often until it answers.
+const PROBE_AFTER: Duration = Duration::from_mins(1);
+const PROBE_EVERY: Duration = Duration::from_secs(15);
 /// A connection that its sender closes after so long without a packet was of no use to it: it opens another when it has something to send
 /// (Kamailio does, after `tcp_connection_lifetime`, two minutes).
 const QUIET: Duration = Duration::from_mins(1);
@@ -125,6 +128,7 @@ impl Receiver {
                 self.complaints.count(Complaint::Stranger);
                 continue;
             }
+            keep_alive(&socket);
             let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
                 self.complaints.count(Complaint::TooManyConnections);
                 continue;
@@ -181,6 +185,12 @@ impl Receiver {
     }
 }
 
+/// A sender that vanished without a word gives its place back; one that has nothing to say, at night, keeps it.
+fn keep_alive(socket: &TcpStream) {
+    let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY);
+    let _ = SockRef::from(socket).set_tcp_keepalive(&probes);
+}
+
 fn udp(on: Listen) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(on.address), Type::DGRAM, Some(Protocol::UDP))?;
     // As much as the kernel gives; less is no reason not to listen.
@@ -199,4 +209,19 @@ fn is_passing(kind: io::ErrorKind) -> bool {
             | io::ErrorKind::Interrupted
             | io::ErrorKind::ConnectionRefused
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sender_by_tcp_is_asked_whether_it_is_still_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _sender = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        assert!(!SockRef::from(&socket).keepalive().unwrap());
+        keep_alive(&socket);
+        assert!(SockRef::from(&socket).keepalive().unwrap());
+    }
 }

@@ -20,6 +20,8 @@ const MAX_CHALLENGES: u32 = 4;
 const MIN_REFRESH: Duration = Duration::from_secs(5);
 /// The longest wait that a server's Retry-After is believed.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// The longest subscription: what a server says beyond is taken for this.
+const MAX_EXPIRES: Duration = Duration::from_hours(24);
 
 /// Who subscribes, and at which server.
 #[derive(Debug)]
@@ -397,7 +399,7 @@ impl Subscription {
     }
 
     fn is_active_until(&mut self, params: &Params<'_>, now: Instant) {
-        let told = params.get("expires").and_then(|text| text.parse().ok()).map(Duration::from_secs);
+        let told = params.get("expires").and_then(|text| text.parse().ok()).map(lifetime);
         match &mut self.phase {
             Phase::Active(known) => {
                 known.notify_by = None;
@@ -467,7 +469,11 @@ fn times(granted: Duration, now: Instant, notify_by: Option<Instant>) -> Times {
 
 fn seconds(message: &Message<'_>, name: Name) -> Option<Duration> {
     let text = message.header(name)?;
-    text.split(';').next()?.trim().parse().ok().map(Duration::from_secs)
+    text.split(';').next()?.trim().parse().ok().map(lifetime)
+}
+
+fn lifetime(seconds: u64) -> Duration {
+    Duration::from_secs(seconds).min(MAX_EXPIRES)
 }
 
 /// RFC 3261 20.33, where a comment in brackets may follow.

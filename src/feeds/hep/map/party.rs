@@ -3,6 +3,9 @@
 use crate::calls::event::{Cause, Presentation};
 use crate::feeds::sip::{Message, Name, NameAddr, Params};
 
+/// Longer sessions than any side asks for, in seconds.
+const MAX_SESSION: u64 = 24 * 60 * 60;
+
 /// A caller as an INVITE presents it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Caller {
@@ -83,11 +86,11 @@ pub fn cause(code: u16) -> Cause {
     }
 }
 
-/// How long a session lives without a refresh, in seconds (RFC 4028 4).
+/// How long a session lives without a refresh, in seconds (RFC 4028 4); longer than any asks for is as good as none.
 pub fn session_seconds(message: &Message<'_>) -> Option<u64> {
     let value = message.header(Name::SessionExpires)?;
     let seconds = value.split(';').next().unwrap_or_default().trim().parse().ok()?;
-    (seconds >= 90).then_some(seconds)
+    (90..=MAX_SESSION).contains(&seconds).then_some(seconds)
 }
 
 /// The part of a Session-ID that stays the same along the call (RFC 7989 5); empty where there is none.

@@ -295,3 +295,15 @@ fn whoever_leaves_says_so() {
     told.answered(200, "Expires: 0\r\n");
     assert!(told.one.is_over());
 }
+
+#[test]
+fn no_lifetime_is_too_long_to_be_counted() {
+    let longest = u64::MAX;
+    let mut told = Told::new();
+    told.answered(423, &format!("Min-Expires: {longest}\r\n"));
+    assert_eq!(told.last("Expires"), "86400");
+    told.answered(200, &format!("Expires: {longest}\r\nContact: <sip:pbx:5061>\r\n"));
+    assert_eq!(told.notified(1, "pbx", &format!("active;expires={longest}")), Verdict::Take);
+    let wait = told.one.deadline().unwrap().duration_since(told.now);
+    assert!(wait <= MAX_EXPIRES, "{wait:?}");
+}
