@@ -186,7 +186,6 @@ async fn faults(gap: Gap) -> Vec<String> {
     let rows = truth::rows(&gap.path);
     let people = people(&rows);
     let world = World::new(&people.seed).await;
-    gap.recording.prepare(&world.asterisk);
     gap.play(&world).await;
     wait(&format!("the last call: {}", gap.name()), || world.tasks().iter().any(is_last)).await;
     wait(&format!("the end of all calls: {}", gap.name()), || world.bridge.journal().counts().open == 0).await;

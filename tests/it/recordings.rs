@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::support::people::people;
 use crate::support::truth;
 use crate::support::verdict::{ROUNDED, Scene, compare};
-use crate::support::world::{World, wait};
+use crate::support::world::{World, comes};
 
 /// Worlds at the same time, on a machine with two cores.
 const AT_ONCE: usize = 6;
@@ -22,12 +22,11 @@ async fn faults(path: &Path, mode: PhoneTokens) -> Vec<String> {
     let people = people(&rows);
     let recording = Recording::load(path).unwrap();
     let world = World::in_mode(&people.seed, mode).await;
-    recording.prepare(&world.asterisk);
     // What a killed PBX leaves open is estimated by the time that passes, so it must pass.
     let speed = if rows.iter().any(|row| row.end_estimated) { Speed::Times(1.0) } else { Speed::AsFast };
     recording.play(&world.asterisk, speed).await.unwrap();
     let expected = rows.iter().filter(|row| row.logged).count();
-    wait("the Tasks", || world.tasks().len() >= expected).await;
+    comes(|| world.tasks().len() >= expected).await;
     world.settled().await;
     let scene = Scene { salesforce: &world.salesforce, screens: &world.screens, slack: ROUNDED };
     let mut faults = compare(&scene, &rows, &people).await;

@@ -167,8 +167,9 @@ fn who_and_what_follow_the_best_match() {
     let mut person = found("Account", ACCOUNT, None);
     person.person_contact_id = Some(id(CONTACT));
     assert_eq!(links(&answered(vec![person])), pair(CONTACT, ""));
-    let contact_first = vec![found("Contact", CONTACT, None), found("Lead", LEAD, None)];
-    assert_eq!(links(&answered(contact_first)), pair(CONTACT, ""));
+    let mut lead = found("Lead", LEAD, None);
+    lead.class = 1;
+    assert_eq!(links(&answered(vec![found("Contact", CONTACT, None), lead])), pair(CONTACT, ""));
     assert_eq!(links(&answered(Vec::new())), pair("", ""));
 }
 
