@@ -43,7 +43,7 @@ use crate::salesforce::{self, Client};
 use crate::secret::Secret;
 pub use explain::explain;
 pub use handles::linker;
-pub use upkeep::LocalCopy;
+pub use upkeep::{LocalCopy, saved};
 
 use board::Board;
 use handles::Parts;

@@ -1,14 +1,10 @@
 //! The part that keeps the local copy of the phone numbers as the org is.
 
-use std::time::Duration;
-
 use super::{Config, StartError};
-use crate::directory::answer::Answer;
 use crate::directory::sync::{Status, Stored, Sync};
 use crate::directory::{Directory, Mode};
 use crate::journal::Journal;
 use crate::lifecycle::Tasks;
-use crate::phone::PhoneNumber;
 use crate::salesforce::{Client, Error};
 
 /// In the state folder.
@@ -40,10 +36,18 @@ pub async fn keeper(config: &Config, client: &Client, directory: &Directory) -> 
     Some(Sync::new(client.clone(), config.directory.clone(), stored))
 }
 
+/// Who is who by the copy that the last bridge has saved, as the next one will find it. Takes nothing and writes nothing.
+pub async fn saved(config: &Config, client: &Client) -> Directory {
+    let directory = Directory::new(client.clone(), config.site.plan.clone(), config.directory.clone());
+    if config.directory.persist {
+        drop(keeper(config, client, &directory).await);
+    }
+    directory
+}
+
 /// The local copy while no bridge runs: holds the state folder for as long as it is there.
 pub struct LocalCopy {
     keeper: Sync,
-    client: Client,
     directory: Directory,
     _journal: Journal,
     disk: Tasks,
@@ -60,20 +64,7 @@ impl LocalCopy {
         let client = Client::with_state(&config.salesforce, &config.consent_dir)?;
         let directory = Directory::new(client.clone(), config.site.plan.clone(), config.directory.clone());
         let keeper = keeper(config, &client, &directory).await;
-        Ok(keeper.map(|keeper| Self { keeper, client, directory, _journal: journal, disk }))
-    }
-
-    /// Who has this number, by what was saved where that suffices; and the org's address, where it was asked.
-    ///
-    /// # Errors
-    /// When Salesforce must be asked and does not answer within the limit.
-    pub async fn find(&self, number: &PhoneNumber, limit: Duration) -> Result<(Answer, Option<String>), Error> {
-        Ok((self.directory.find_surely(number, limit).await?, self.client.instance_url()))
-    }
-
-    /// Lets go of the state folder.
-    pub async fn close(self) {
-        self.disk.stop().await;
+        Ok(keeper.map(|keeper| Self { keeper, directory, _journal: journal, disk }))
     }
 
     /// See [`Sync::bring_up_to_date`].

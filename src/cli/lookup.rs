@@ -8,7 +8,6 @@ use super::daemon::{Daemon, DaemonError};
 use super::table::{sheet, table};
 use super::{Context, assemble, output};
 use crate::bridge::{self, explain, linker};
-use crate::directory::Directory;
 use crate::directory::answer::Answer;
 use crate::pops::MatchView;
 use crate::salesforce::Client;
@@ -54,18 +53,13 @@ async fn without_daemon(args: &Args, settings: &Settings) -> anyhow::Result<Json
     let config = assemble::bridge_config(settings)?;
     let plan = &config.site.plan;
     let number = plan.read(&args.number);
-    let (answer, org) = if bridge::ignores(&config, &number) {
-        (Answer::unknown(number.clone()), None)
-    } else if let Ok(Some(copy)) = bridge::LocalCopy::take(&config).await {
-        let found = copy.find(&number, PATIENCE).await;
-        copy.close().await;
-        found?
+    let client = Client::with_state(&config.salesforce, &config.consent_dir)?;
+    let answer = if bridge::ignores(&config, &number) {
+        Answer::unknown(number.clone())
     } else {
-        let client = Client::with_state(&config.salesforce, &config.consent_dir)?;
-        let directory = Directory::new(client.clone(), plan.clone(), config.directory.clone());
-        (directory.find_surely(&number, PATIENCE).await?, client.instance_url())
+        bridge::saved(&config, &client).await.find_surely(&number, PATIENCE).await?
     };
-    let linker = linker(&settings.salesforce.details_link, org.as_deref());
+    let linker = linker(&settings.salesforce.details_link, client.instance_url().as_deref());
     let mut json = json!({
         "number": { "input": args.number, "e164": number.e164(), "region": plan.region(), "kind": number.kind() },
         "source": answer.source,

@@ -1,7 +1,10 @@
 //! The daemon as its operator meets it: signals, a second one, settings that are broken, and what may not be in its log.
 
+use std::collections::BTreeMap;
+use std::process::Command;
+
 use ctibridge::sim::pbx::Script;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::site::{Site, erika, first, short_call, text};
 use crate::support::world::wait;
@@ -75,6 +78,31 @@ async fn broken_settings_leave_the_running_ones_in_force() {
     site.play(&short_call(&erika())).await;
     let tasks = site.tasks(2).await;
     assert!(tasks.iter().any(|task| text(task, "Subject") == "Call: Muster"), "{tasks:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_daemon_a_look_up_answers_from_the_saved_copy_and_leaves_the_folder_alone() {
+    let mut site = Site::up().await;
+    site.daemon.until("/readyz", "the copy", |_, body| body["directory"]["synced_at"].is_string()).await;
+    assert!(site.daemon.stop().await.success());
+    site.salesforce.set(|knobs| knobs.down = true);
+    let folder = site.daemon.database().parent().unwrap().to_owned();
+    let files = || {
+        let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap());
+        files.map(|file| (file.file_name(), file.metadata().unwrap().modified().unwrap())).collect::<BTreeMap<_, _>>()
+    };
+    let before = files();
+    for (ignored, source, names) in [("[]", "index", &["Muster"][..]), ("[\"+4930*\"]", "none", &[])] {
+        let mut look_up = Command::new(env!("CARGO_BIN_EXE_ctibridge"));
+        look_up.args(["lookup", "--json", "+493023125444", "--config"]).arg(site.daemon.settings_file());
+        let output = look_up.env("CTIBRIDGE__BRIDGE__IGNORE_NUMBERS", ignored).output().unwrap();
+        let answer: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+        let found: Vec<&str> =
+            answer["matches"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+        assert_eq!((answer["source"].as_str().unwrap(), &found[..]), (source, names));
+    }
+    assert_eq!(files(), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
